@@ -1,0 +1,55 @@
+"""Compiles kernels where numba is there, and runs the same source where it is not.
+
+numba is a plain dependency, so whoever installs the package gets the fast path; platforms that
+lack its wheel get correct answers more slowly (a kernel's loop costs about a hundred times more).
+`DESCRIPTION` is for the start-up message that says which path is live.
+
+Costs: importing numba takes about half a second. A kernel is compiled at its first call, which
+takes seconds, and is then kept beside the module (or in the user's cache folder); where neither
+place can be written it is compiled once per process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+try:
+    import numba
+except ImportError:  # pragma: no cover - the test runs it in a process of its own
+    numba = None  # type: ignore[assignment]
+
+COMPILED: bool = numba is not None
+"""Whether kernels are compiled."""
+
+DESCRIPTION: str = (
+    f"kernels compiled by numba {numba.__version__}"
+    if COMPILED
+    else "kernels run as plain Python (numba is missing): correct but slower"
+)
+
+
+def njit(*, cache: bool = True, nogil: bool = True) -> Callable[[Kernel], Kernel]:
+    """Return a decorator that compiles a kernel, or leaves it as it is without numba.
+
+    Parameters
+    ----------
+    cache
+        Keep the machine code on disk for the next process.
+    nogil
+        Let other threads run meanwhile.
+    """
+
+    def decorate(function: Kernel) -> Kernel:
+        if not COMPILED:
+            return function
+        try:
+            compiled = numba.njit(cache=cache, nogil=nogil)(function)
+        except RuntimeError:
+            # numba finds no folder that it may write to: a read-only installation without a home
+            compiled = numba.njit(nogil=nogil)(function)
+        return cast("Kernel", compiled)
+
+    return decorate

@@ -1,0 +1,200 @@
+"""What the engine remembers between batches: one record a device, one a (device, zone).
+
+Structured arrays rather than objects, because a batch touches thousands of them: 176 bytes a
+device and 48 a membership, so a million devices take 170 MB. Memberships live in a pool of slots
+that are chained per device, so that a batch costs what it touches, not what is stored.
+
+The records are also what the store keeps, as opaque bytes. Fields are only ever added at the
+end: a shorter record of an earlier version is read with zeros for what it lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geotarget.engine.compiled import njit
+from geotarget.errors import StoreError
+from geotarget.model import IntArray, MemberRow
+
+OUTSIDE, ENTERING, INSIDE, EXITING = 0, 1, 2, 3
+RECENT = 8
+"""How many applied pings a device's record remembers for telling re-deliveries from late pings."""
+
+DEVICE = np.dtype(
+    [
+        ("known", "i8"),  # 0 until the first ping was applied
+        ("last_ms", "i8"),
+        ("last_lng", "f8"),
+        ("last_lat", "f8"),
+        ("last_acc", "f8"),
+        ("interval_ms", "f8"),  # moving average of the time between applied pings
+        ("old_ms", "i8"),  # a fix at least `moving_after_s` older than the last one, 0: none
+        ("old_lng", "f8"),
+        ("old_lat", "f8"),
+        ("next_ms", "i8"),  # the fix that becomes the old one, 0: none
+        ("next_lng", "f8"),
+        ("next_lat", "f8"),
+        ("position", "i8"),  # where the next key goes in `recent`
+        ("recent", "u8", (RECENT,)),
+    ]
+)
+
+MEMBER = np.dtype(
+    [
+        ("zone", "i8"),  # Zone.key
+        ("phase", "i8"),
+        ("since_ms", "i8"),  # start of the visit; while ENTERING the first evidence
+        ("mark_ms", "i8"),  # ENTERING: last evidence; EXITING: first fix outside
+        ("dwelled_s", "i4"),  # highest dwell threshold that was emitted in this visit
+        ("outside", "i4"),  # fixes outside in a row
+        ("initial", "i8"),  # 1: began with the device's first ping ever
+    ]
+)
+
+Records = NDArray[Any]
+
+
+@njit(cache=True, nogil=True)
+def _gather(  # type: ignore[no-untyped-def]
+    rows, heads, following, devices_out, slots_out
+):
+    """List the slots of some devices; returns how many there are (or would be)."""
+    found = 0
+    for position in range(rows.size):
+        slot = heads[rows[position]]
+        while slot >= 0:
+            if found < slots_out.size:
+                devices_out[found] = position
+                slots_out[found] = slot
+            found += 1
+            slot = following[slot]
+    return found
+
+
+class LiveState:
+    """Device records and memberships of the devices that this process owns.
+
+    Not safe for use from several threads: one writer, as the rules demand.
+    """
+
+    def __init__(self) -> None:
+        self._row: dict[str, int] = {}
+        self.ids: list[str] = []
+        self.zone_ids: dict[int, str] = {}
+        self.devices: Records = np.zeros(1024, DEVICE)
+        self._heads: IntArray = np.full(1024, -1, np.int64)
+        self.members: Records = np.zeros(1024, MEMBER)
+        self._owner: IntArray = np.full(1024, -1, np.int64)
+        self._following: IntArray = np.full(1024, -1, np.int64)
+        self._free = list(range(1023, -1, -1))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def memberships(self) -> int:
+        """How many (device, zone) pairs are not outside."""
+        return len(self.members) - len(self._free)
+
+    def rows(self, devices: Sequence[str]) -> IntArray:
+        """Return the row of each device; unknown ones get a blank record."""
+        row = self._row
+        for device in devices:
+            if device not in row:
+                row[device] = len(self.ids)
+                self.ids.append(device)
+        while len(self.ids) > len(self.devices):
+            self.devices = np.concatenate([self.devices, np.zeros_like(self.devices)])
+            self._heads = np.concatenate([self._heads, np.full_like(self._heads, -1)])
+        return np.fromiter((row[device] for device in devices), np.int64, len(devices))
+
+    def slots(self, rows: IntArray) -> tuple[IntArray, IntArray]:
+        """Return (positions in `rows`, slots) of all memberships of some devices."""
+        room = max(64, 2 * rows.size)
+        while True:
+            positions, slots = np.empty(room, np.int64), np.empty(room, np.int64)
+            found = _gather(rows, self._heads, self._following, positions, slots)
+            if found <= room:
+                return positions[:found], slots[:found]
+            room = found
+
+    def insert(self, row: int, record: np.void, zone: str) -> int:
+        """Add a membership of the zone with this id to a device and return its slot."""
+        if not self._free:
+            size = len(self.members)
+            self.members = np.concatenate([self.members, np.zeros_like(self.members)])
+            self._owner = np.concatenate([self._owner, np.full(size, -1, np.int64)])
+            self._following = np.concatenate([self._following, np.full(size, -1, np.int64)])
+            self._free.extend(range(2 * size - 1, size - 1, -1))
+        slot = self._free.pop()
+        self.zone_ids[int(record["zone"])] = zone
+        self.members[slot] = record
+        self._owner[slot] = row
+        self._following[slot] = self._heads[row]
+        self._heads[row] = slot
+        return slot
+
+    def remove(self, slot: int) -> None:
+        """Take a membership out."""
+        row = int(self._owner[slot])
+        after = int(self._following[slot])
+        before = int(self._heads[row])
+        if before == slot:
+            self._heads[row] = after
+        else:
+            while self._following[before] != slot:
+                before = int(self._following[before])
+            self._following[before] = after
+        self._owner[slot] = -1
+        self._following[slot] = -1
+        self._free.append(slot)
+
+    @classmethod
+    def restore(
+        cls, devices: Sequence[str], device_states: bytes, members: Sequence[MemberRow]
+    ) -> LiveState:
+        """Return the state that the store kept.
+
+        Raises
+        ------
+        StoreError
+            The records were written by a newer version.
+        """
+        state = cls()
+        rows = state.rows(devices)
+        state.devices[rows] = records_from_bytes(device_states, len(devices), DEVICE)
+        owners = state.rows([member.device for member in members])
+        for row, member in zip(owners.tolist(), members, strict=True):
+            state.insert(row, records_from_bytes(member.state, 1, MEMBER)[0], member.zone)
+        return state
+
+    def occupied(self) -> tuple[IntArray, IntArray]:
+        """Return (rows, slots) of every membership."""
+        slots = np.flatnonzero(self._owner >= 0)
+        return self._owner[slots], slots
+
+
+def records_from_bytes(data: bytes, count: int, dtype: np.dtype[Any]) -> Records:
+    """Read `count` stored records, of this or of an earlier, shorter version.
+
+    Raises
+    ------
+    StoreError
+        The length is no multiple of `count`, or the records are longer than this version's.
+    """
+    records = np.zeros(count, dtype)
+    if count == 0:
+        return records
+    width, rest = divmod(len(data), count)
+    if rest or width > dtype.itemsize:
+        raise StoreError(
+            f"stored state has {len(data)} bytes for {count} records; this version reads up to "
+            f"{dtype.itemsize} bytes a record: the database was written by a newer version"
+        )
+    raw = np.frombuffer(data, np.uint8).reshape(count, width)
+    records.view(np.uint8).reshape(count, dtype.itemsize)[:, :width] = raw
+    return records

@@ -1,0 +1,217 @@
+"""Transitions of recorded pings, in a notebook: the live code without the services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from geotarget.engine.live_state import LiveState
+from geotarget.engine.rules import Rules
+from geotarget.engine.transitions import ZoneTable, advance
+from geotarget.engine.zone_index import ZoneIndex
+from geotarget.errors import InvalidPing, Problem
+from geotarget.model import FloatArray, IntArray, KeyArray, PingBatch, Transition
+
+_CHUNK = 20_000
+_REQUIRED = ("device", "ts", "lng", "lat")
+
+_SCHEMA = pa.schema(
+    [
+        ("device", pa.string()),
+        ("zone", pa.string()),
+        ("kind", pa.string()),
+        ("ts", pa.timestamp("ms", tz="UTC")),
+        ("decided_ts", pa.timestamp("ms", tz="UTC")),
+        ("visit", pa.string()),
+        ("event", pa.string()),
+        ("confidence", pa.int8()),
+        ("p", pa.float64()),
+        ("initial", pa.bool_()),
+        ("threshold_s", pa.int32()),
+        ("duration_s", pa.float64()),
+    ]
+)
+
+
+def detect_transitions(
+    pings: Any,
+    zones: ZoneIndex,
+    *,
+    rules: Rules | None = None,
+    dwell_s: Sequence[int] = (),
+    policy: str | None = None,
+) -> pa.Table:
+    """Return the transitions that recorded pings cause, in the order of emission.
+
+    Parameters
+    ----------
+    pings
+        A pandas, Polars or Arrow table, or a mapping of columns: ``device``, ``ts`` (epoch seconds
+        or timestamps), ``lng``, ``lat`` in degrees, optional ``acc`` in metres. Rows are applied
+        in the order of their time.
+    zones
+        The zones.
+    rules
+        Figures of the entry rules; the defaults if None.
+    dwell_s
+        Dwell thresholds for every zone, in seconds.
+    policy
+        One entry policy for all zones instead of each zone's own.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``device, zone, kind, ts, decided_ts, visit, event, confidence, p, initial, threshold_s,
+        duration_s``.
+
+    Raises
+    ------
+    InvalidPing
+        A column is missing (names what was found), or a value is out of range (names its row).
+
+    Examples
+    --------
+    >>> import geotarget as gt
+    >>> square = {"type": "Feature", "id": "square", "properties": {}, "geometry": {
+    ...     "type": "Polygon",
+    ...     "coordinates": [[[0, 0], [0.01, 0], [0.01, 0.01], [0, 0.01], [0, 0]]]}}
+    >>> index = gt.ZoneIndex.from_geojson(square)
+    >>> pings = {"device": ["a", "a", "a"], "ts": [0, 10, 20],
+    ...          "lng": [0.005, 0.005, 0.5], "lat": [0.005, 0.005, 0.5], "acc": [5, 5, 5]}
+    >>> gt.detect_transitions(pings, index)["kind"].to_pylist()
+    ['enter']
+    """
+    batch = _columns(pings)
+    if policy is not None:
+        zones = ZoneIndex.build(_with_policy(zones, policy))
+    table = ZoneTable.compile(zones, lambda _: tuple(sorted(dwell_s)))
+    state = LiveState()
+    figures = rules or Rules()
+    found: list[Transition] = []
+    for start in range(0, len(batch), _CHUNK):
+        part = _slice(batch, start, start + _CHUNK)
+        pairs = zones.query(lng=part.lng, lat=part.lat)
+        step = advance(state, part, pairs, table, figures)
+        step.apply(state)
+        found += step.transitions
+    rows = [
+        {
+            "device": each.device,
+            "zone": each.zone,
+            "kind": each.kind.value,
+            "ts": each.ts_ms,
+            "decided_ts": each.decided_ms,
+            "visit": each.visit,
+            "event": each.id,
+            "confidence": each.confidence,
+            "p": each.p,
+            "initial": each.initial,
+            "threshold_s": each.threshold_s,
+            "duration_s": each.duration_s,
+        }
+        for each in found
+    ]
+    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+
+
+def _with_policy(zones: ZoneIndex, policy: str) -> list[Any]:
+    from dataclasses import replace
+
+    from geotarget.model import EntryPolicy
+
+    try:
+        entry = EntryPolicy(policy)
+    except ValueError:
+        allowed = ", ".join(each.value for each in EntryPolicy)
+        raise InvalidPing(Problem("policy", repr(policy), f"must be one of {allowed}")) from None
+    return [replace(zone, entry=entry) for zone in zones.zones]
+
+
+def _names(pings: Any) -> list[str]:
+    if isinstance(pings, Mapping):
+        return list(pings)
+    if isinstance(pings, pa.Table | pa.RecordBatch):
+        return list(pings.schema.names)
+    return [str(name) for name in pings.columns]
+
+
+def _column(pings: Any, name: str) -> Any:
+    column = pings[name]
+    if isinstance(column, pa.ChunkedArray | pa.Array):
+        return column.to_numpy(zero_copy_only=False)
+    return column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
+
+
+def _columns(pings: Any) -> PingBatch:
+    names = _names(pings)
+    missing = [name for name in _REQUIRED if name not in names]
+    if missing:
+        raise InvalidPing(
+            Problem(
+                "columns",
+                ", ".join(names),
+                f"needs {', '.join(_REQUIRED)} and optionally acc; missing: {', '.join(missing)}",
+            )
+        )
+    ts = _milliseconds(_column(pings, "ts"))
+    order = np.argsort(ts, kind="stable")
+    device = [str(each) for each in _column(pings, "device")]
+    lng = np.asarray(_column(pings, "lng"), np.float64)[order]
+    lat = np.asarray(_column(pings, "lat"), np.float64)[order]
+    acc = (
+        np.asarray(_column(pings, "acc"), np.float64)[order]
+        if "acc" in names
+        else np.full(len(ts), np.nan)
+    )
+    for name, values, bound in (("lng", lng, 180.0), ("lat", lat, 90.0)):
+        bad = np.flatnonzero(~(np.abs(values) <= bound))
+        if bad.size:
+            raise InvalidPing(
+                Problem(
+                    f"{name}[{order[bad[0]]}]",
+                    repr(float(values[bad[0]])),
+                    f"must be within -{bound:g} and {bound:g}",
+                )
+            )
+    ts = ts[order]
+    return PingBatch(
+        device=[device[i] for i in order.tolist()],
+        ts=ts,
+        lng=lng,
+        lat=lat,
+        acc=acc,
+        key=_keys(ts, lng, lat),
+        received=ts,
+    )
+
+
+def _milliseconds(values: Any) -> IntArray:
+    array = np.asarray(values)
+    if np.issubdtype(array.dtype, np.datetime64):
+        return array.astype("datetime64[ms]").astype(np.int64)
+    if array.dtype == object:
+        return np.array([int(each.timestamp() * 1000) for each in array], np.int64)
+    return np.round(np.asarray(array, np.float64) * 1000.0).astype(np.int64)
+
+
+def _keys(ts: IntArray, lng: FloatArray, lat: FloatArray) -> KeyArray:
+    mixed = ts.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= lng.view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+    mixed ^= lat.view(np.uint64) * np.uint64(0x165667B19E3779F9)
+    return mixed | np.uint64(1)
+
+
+def _slice(batch: PingBatch, start: int, stop: int) -> PingBatch:
+    part = slice(start, stop)
+    return PingBatch(
+        device=batch.device[part],
+        ts=batch.ts[part],
+        lng=batch.lng[part],
+        lat=batch.lat[part],
+        acc=batch.acc[part],
+        key=batch.key[part],
+        received=batch.received[part],
+    )
