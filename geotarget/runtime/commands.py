@@ -1,0 +1,195 @@
+"""The long-running commands: everything in one process, or one part of it.
+
+Each blocks until SIGINT or SIGTERM, drains, and returns an exit status. The line that starts with
+``ready`` goes to standard output once everything answers; scripts may wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import structlog
+import uvloop
+from rich.console import Console
+
+from geotarget.demo import Summary, log_summary, show_summary
+from geotarget.logs import configure_logging
+from geotarget.runtime.counters import counters
+from geotarget.runtime.node import Node
+from geotarget.runtime.showcase import Showcase
+from geotarget.runtime.signals import stop_signals
+from geotarget.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+LOG_FILE = "geotarget.log"
+"""Beside the database: where log lines go while the terminal shows the live summary."""
+
+
+def up(
+    settings: Settings, *, demo: bool = False, live: bool = True, zones: Sequence[Path] = ()
+) -> int:
+    """Run everything in one process: broker, database, API, ingest and delivery.
+
+    Parameters
+    ----------
+    settings
+        What the operator chose; without a broker URL the embedded broker is started.
+    demo
+        Add a fleet in Helsinki, three campaigns and a receiver.
+    live
+        Show the live summary when standard output is a terminal.
+    zones
+        Catalogues to load first.
+
+    Returns
+    -------
+    int
+        0 after a clean stop, 1 when something failed.
+    """
+    on_terminal = live and sys.stdout.isatty()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    configure_logging(
+        level=settings.log_level,
+        as_json=settings.log_json,
+        file=settings.data / LOG_FILE if on_terminal else None,
+    )
+    showcase = Showcase(settings) if demo else None
+    if showcase is not None:
+        settings = showcase.settings
+    node = Node(settings, frozenset({"api", "ingest", "deliver"}))
+
+    async def main(stop: asyncio.Event) -> None:
+        with contextlib.nullcontext() if not on_terminal else Console().status("Starting …"):
+            if not settings.mqtt:
+                await asyncio.to_thread(node.start_broker)
+            await asyncio.to_thread(node.import_zones, zones)
+            await asyncio.to_thread(node.start_ingest)
+            node.start_delivery()
+            node.start_api()
+            assert node.api is not None
+            running = asyncio.create_task(node.run(stop))
+            await until_ready(node, running, stop)
+            if showcase is not None and not stop.is_set():
+                await showcase.start(node)
+        addresses = {
+            "API": node.api.url,
+            "docs": f"{node.api.url}/docs",
+            "MQTT": node.broker_url,
+            **({"demo key": showcase.key} if showcase else {}),
+            **({"log": str(settings.data / LOG_FILE)} if on_terminal else {}),
+        }
+        if not stop.is_set():
+            announce("ready", addresses)
+        summary = Summary(
+            lambda: counters(node),
+            addresses=addresses,
+            offers=showcase.receiver.offers if showcase else tuple,
+            troubles=lambda: [
+                f"{each.name}: {each.detail}" for each in node.checks() if not each.ok
+            ],
+        )
+        ended = threading.Event()
+        view = threading.Thread(
+            target=_view, args=(summary, ended, on_terminal), name="view", daemon=True
+        )
+        view.start()
+        try:
+            if showcase is not None:
+                stopping = asyncio.create_task(stop.wait())
+                await asyncio.wait({stopping, running}, return_when=asyncio.FIRST_COMPLETED)
+                stopping.cancel()
+                await showcase.stop_walking()
+            await running
+        finally:
+            ended.set()
+            await asyncio.to_thread(view.join)
+            if showcase is not None:
+                await showcase.stop()
+
+    return _run(node, main)
+
+
+def serve(settings: Settings) -> int:
+    """Run the HTTP API alone; pings that come by HTTP are passed on to the broker."""
+    return _alone(settings, "api", lambda node: node.start_api())
+
+
+def ingest(settings: Settings) -> int:
+    """Run the ingest alone: from the broker through the engine into the store."""
+    return _alone(settings, "ingest", lambda node: node.start_ingest())
+
+
+def deliver(settings: Settings) -> int:
+    """Run the delivery of webhooks alone."""
+    return _alone(settings, "deliver", lambda node: node.start_delivery())
+
+
+def announce(word: str, addresses: dict[str, str]) -> None:
+    """Print the line that scripts wait for."""
+    rest = "  ".join(f"{label} {address}" for label, address in addresses.items())
+    sys.stdout.write(f"{word} {rest}\n")
+    sys.stdout.flush()
+
+
+async def until_ready(node: Node, running: asyncio.Task[None], stop: asyncio.Event) -> None:
+    """Wait until every check holds and HTTP answers; say every five seconds what is missing."""
+    waited = 0.0
+    while not stop.is_set():
+        missing = [each for each in await asyncio.to_thread(node.checks) if not each.ok]
+        if running.done():
+            await running
+            return
+        if not missing and (node.api is None or node.api.answers):
+            return
+        if node.api is not None and not node.api.alive:
+            raise RuntimeError("the HTTP server ended while it was starting")
+        if waited and waited % 5 == 0:
+            log.warning("not ready yet", missing={each.name: each.detail for each in missing})
+        await asyncio.sleep(0.05)
+        waited = round(waited + 0.05, 2)
+
+
+def _view(summary: Summary, ended: threading.Event, on_terminal: bool) -> None:  # noqa: FBT001
+    if on_terminal:
+        show_summary(summary, ended, console=Console())
+    else:
+        log_summary(summary, ended)
+
+
+def _alone(settings: Settings, role: str, start: Callable[[Node], None]) -> int:
+    configure_logging(level=settings.log_level, as_json=settings.log_json)
+    node = Node(settings, frozenset({role}))
+
+    async def main(stop: asyncio.Event) -> None:
+        await asyncio.to_thread(start, node)
+        running = asyncio.create_task(node.run(stop))
+        await until_ready(node, running, stop)
+        if not stop.is_set():
+            announce("ready", {"API": node.api.url} if node.api else {role: node.broker_url})
+        await running
+
+    return _run(node, main)
+
+
+def _run(node: Node, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    """Open the node, run `main` until a signal, close; the store is marked clean only then."""
+    node.open()
+
+    async def with_signals() -> None:
+        async with stop_signals() as stop:
+            await main(stop)
+
+    clean = False
+    try:
+        uvloop.run(with_signals())
+        clean = True
+    finally:
+        node.close(clean=clean)
+    log.info("stopped")
+    return 0

@@ -1,0 +1,288 @@
+"""One process: the rooms that its roles need, wired, started and stopped in order.
+
+Threads of one process: paho's network thread (only enqueues), ``ingest`` (owns the pipeline), the
+API's event loop with its pool, the catalogue's follower, and the main thread, whose event loop
+posts webhooks and handles signals. `up` runs all of it; `serve`, `ingest` and `deliver` run one
+part each over the same code.
+
+A stop is a drain: unready, stop fetching, commit and acknowledge what is here, finish the posts
+under way, close the API, stop the broker. A second signal ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import structlog
+
+from geotarget import __version__, metrics
+from geotarget.api import Check, Limits, Services, create_app
+from geotarget.catalog import Catalog
+from geotarget.delivery import AiohttpTransport, Sender, check_url
+from geotarget.engine.warm import warm
+from geotarget.errors import InvalidZone
+from geotarget.geojson import load_zones
+from geotarget.ingest import EmbeddedBroker, Forwarder, Intake, MqttSource, WireLimits, decode_http
+from geotarget.model import PingBatch
+from geotarget.pipeline import Pipeline
+from geotarget.runtime.http_server import ApiThread, listen
+from geotarget.settings import Settings
+from geotarget.store import Store
+
+log = structlog.get_logger(__name__)
+
+NO_PINGS = PingBatch(
+    device=(),
+    ts=np.empty(0, np.int64),
+    lng=np.empty(0),
+    lat=np.empty(0),
+    acc=np.empty(0),
+    key=np.empty(0, np.uint64),
+    received=np.empty(0, np.int64),
+)
+
+
+@dataclass
+class Node:
+    """The rooms of one process, as far as its roles need them.
+
+    Parameters
+    ----------
+    settings
+        What the operator chose.
+    roles
+        Some of ``api``, ``ingest``, ``deliver``.
+    """
+
+    settings: Settings
+    roles: frozenset[str]
+    broker: EmbeddedBroker | None = field(default=None, init=False)
+    pipeline: Pipeline | None = field(default=None, init=False)
+    intake: Intake | None = field(default=None, init=False)
+    source: MqttSource | None = field(default=None, init=False)
+    forwarder: Forwarder | None = field(default=None, init=False)
+    sender: Sender | None = field(default=None, init=False)
+    api: ApiThread | None = field(default=None, init=False)
+    draining: bool = field(default=False, init=False)
+
+    def open(self) -> None:
+        """Open the database and read the catalogue."""
+        self.settings.data.mkdir(parents=True, exist_ok=True)
+        self.store = Store.open(
+            self.settings.store_url, max_dead_letters=self.settings.dead_letters
+        )
+        self.catalog = Catalog(
+            self.store,
+            check_url=partial(check_url, allow_cidrs=self.settings.webhook_allow_cidrs),
+        )
+        self.catalog.follow()
+
+    def import_zones(self, files: Sequence[Path]) -> None:
+        """Load catalogues of zones; nothing changes where they are loaded already.
+
+        Raises
+        ------
+        InvalidZone
+            Names file, place and reason of everything that is wrong.
+        """
+        for path in files:
+            report = load_zones(path, limits=self.settings.geometry_limits())
+            if report.problems:
+                raise InvalidZone(*(problem for each in report.problems for problem in each.problems))
+            self.catalog.put_zones(report.zones)
+            log.info("zones loaded", file=path.name, zones=len(report.zones))
+
+    @property
+    def broker_url(self) -> str:
+        """Where pings are fetched from."""
+        if self.broker is not None:
+            return self.broker.url
+        return self.settings.mqtt or f"mqtt://127.0.0.1:{self.settings.mqtt_port}"
+
+    def start_broker(self) -> None:
+        """Start the embedded broker; the ingest session exists before phones may publish."""
+        settings = self.settings
+        self.broker = EmbeddedBroker(
+            settings.data / "broker",
+            host=settings.host,
+            port=settings.mqtt_port,
+            client_id=settings.mqtt_client_id,
+            prefix=settings.mqtt_prefix,
+            ack_wait_s=settings.mqtt_ack_wait_s,
+            max_bytes=settings.broker_max_bytes,
+            max_payload=settings.message_max_bytes,
+        )
+        self.broker.start()
+
+    def start_ingest(self) -> None:
+        """Restore the state and begin to fetch pings."""
+        settings = self.settings
+        warm()
+        self.pipeline = Pipeline(
+            catalog=self.catalog,
+            store=self.store,
+            rules=settings.rules(),
+            offer_max_age_s=settings.offer_max_age_s,
+            on_commit=lambda: self.sender.wake() if self.sender else None,
+        )
+        self.intake = Intake(
+            self.pipeline.process,
+            max_pings=settings.batch_pings,
+            max_age_s=settings.batch_age_ms / 1000,
+            capacity=settings.queue_messages,
+            prefix=settings.mqtt_prefix,
+            limits=self.wire_limits,
+        )
+        self.intake.start()
+        self.source = MqttSource(
+            self.broker_url,
+            self.intake,
+            client_id=settings.mqtt_client_id,
+            prefix=settings.mqtt_prefix,
+            keepalive_s=settings.mqtt_keepalive_s,
+            ack_wait_s=settings.mqtt_ack_wait_s,
+            clean=self.store.start_run("ingest"),
+        )
+        self.source.start()
+
+    def start_delivery(self) -> None:
+        """Make the sender; it runs as a task of the main loop."""
+        settings = self.settings
+        self.sender = Sender(
+            self.store,
+            lambda: self.catalog.snapshot.endpoints,
+            AiohttpTransport(settings.webhook_allow_cidrs),
+            concurrency=settings.webhook_concurrency,
+            endpoint_concurrency=settings.webhook_endpoint_concurrency,
+            drain_s=settings.drain_s,
+        )
+
+    def start_api(self) -> None:
+        """Serve HTTP."""
+        settings = self.settings
+        intake: Intake | Forwarder
+        if self.intake is not None:
+            intake = self.intake
+        else:
+            self.forwarder = intake = Forwarder(self.broker_url, prefix=settings.mqtt_prefix)
+            self.forwarder.start()
+        services = Services(
+            catalog=self.catalog,
+            store=self.store,
+            decode=partial(decode_http, limits=self.wire_limits),
+            intake=intake,
+            readiness=self.checks,
+            limits=Limits(
+                pings_bytes=settings.request_max_bytes,
+                geometry=settings.geometry_limits(),
+                check_s=settings.zone_check_s,
+            ),
+            admin_key=settings.admin_key or None,
+            wake_delivery=lambda: self.sender.wake() if self.sender else None,
+            open_metrics=settings.open_metrics,
+            version=__version__,
+        )
+        self.api = ApiThread(create_app(services), listen(settings.host, settings.port))
+        self.api.start()
+
+    @property
+    def wire_limits(self) -> WireLimits:
+        """Bounds of one message or request."""
+        settings = self.settings
+        return WireLimits(
+            message_bytes=settings.message_max_bytes,
+            message_pings=settings.message_max_pings,
+            request_bytes=settings.request_max_bytes,
+        )
+
+    @property
+    def inside(self) -> int:
+        """How many visits (and pending entries) go on now."""
+        return 0 if self.pipeline is None else self.pipeline.state.memberships
+
+    def checks(self) -> list[Check]:
+        """Return the conditions of being ready; asked from any thread."""
+        found = [Check("running", ok=not self.draining, detail="draining" if self.draining else "")]
+        try:
+            revision = self.store.catalog_revision()
+            found.append(Check("database", ok=True, detail=f"catalogue revision {revision}"))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            found.append(Check("database", ok=False, detail=str(error)))
+        trouble = self.catalog.trouble
+        zones = len(self.catalog.snapshot.index)
+        found.append(Check("zones", ok=not trouble, detail=trouble or f"{zones} zones"))
+        for name, part in (
+            ("broker", self.broker),
+            ("mqtt", self.source),
+            ("ingest", self.intake),
+            ("forwarder", self.forwarder),
+            ("delivery", self.sender),
+        ):
+            if part is not None:
+                ok, detail = part.health()
+                found.append(Check(name, ok=ok, detail=detail))
+        return found
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run the sender and keep the gauges until `stop` is set, then drain."""
+        sending = asyncio.create_task(self._send())
+        watching = asyncio.create_task(self._watch())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({sending, stopped, watching}, return_when=asyncio.FIRST_COMPLETED)
+        await self._drain()
+        watching.cancel()
+        stopped.cancel()
+        self._sender_stop.set()
+        await sending
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+
+    async def _send(self) -> None:
+        self._sender_stop = asyncio.Event()
+        if self.sender is None:
+            await self._sender_stop.wait()
+        else:
+            await self.sender.run(self._sender_stop)
+
+    async def _watch(self) -> None:
+        """Let a changed catalogue reach an idle pipeline; keep the outbox gauges."""
+        seen = self.catalog.snapshot.revision
+        while True:
+            await asyncio.sleep(0.25)
+            revision = self.catalog.snapshot.revision
+            if self.intake is not None and revision != seen:
+                await asyncio.to_thread(self.intake.submit, NO_PINGS, ())
+                seen = revision
+            if self.sender is not None:
+                pending, oldest_ms = await asyncio.to_thread(self.store.outbox_size)
+                metrics.outbox_pending.set(pending)
+                age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
+                metrics.outbox_oldest_seconds.set(max(0.0, age_s))
+
+    async def _drain(self) -> None:
+        """Stop fetching; commit and acknowledge what is here."""
+        self.draining = True
+        if self.source is not None:
+            await asyncio.to_thread(self.source.stop)
+        if self.intake is not None:
+            await asyncio.to_thread(self.intake.drain)
+
+    def close(self, *, clean: bool) -> None:
+        """Close what is open, in the order of its use."""
+        if self.api is not None:
+            self.api.stop()
+        if self.forwarder is not None:
+            self.forwarder.stop()
+        if self.broker is not None:
+            self.broker.stop()
+        if clean and self.source is not None:
+            self.store.end_run("ingest")
+        self.catalog.stop()
+        self.store.close()

@@ -1,0 +1,138 @@
+"""The demo around a node: zones, campaigns and people of Helsinki, and a receiver for its offers.
+
+It speaks to the node as everybody does: the HTTP API with a key, MQTT, webhooks on loopback. Only
+the permission to post to loopback is given in the settings, as an operator would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+
+from geotarget.delivery import new_secret
+from geotarget.demo import Fleet, Receiver, install, places_in, walk
+from geotarget.ingest import Publisher
+from geotarget.runtime.node import Node
+from geotarget.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+WALKERS = 200
+KEY_FILE = "demo-key"
+SECRET_FILE = "demo-webhook-secret"  # noqa: S105 - the name of a file
+LOOPBACK = "127.0.0.0/8"
+
+
+class HttpDesk:
+    """Hands documents in through the API."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url
+        self._key = key
+
+    def has(self, kind: str, id: str) -> bool:
+        """Whether there is one already."""
+        return self._call("GET", kind, id) == 200
+
+    def put(self, kind: str, id: str, document: Mapping[str, Any]) -> None:
+        """Do what ``PUT /v1/{kind}/{id}`` does."""
+        self._call("PUT", kind, id, json.dumps(document).encode())
+
+    def _call(self, method: str, kind: str, id: str, body: bytes | None = None) -> int:
+        request = urllib.request.Request(  # noqa: S310 - our own address
+            f"{self._url}/v1/{kind}/{quote(id, safe='')}",
+            method=method,
+            data=body,
+            headers={"authorization": f"Bearer {self._key}", "content-type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            if method == "GET" and error.code == 404:
+                return error.code
+            raise RuntimeError(
+                f"the demo's {kind}/{id} was refused: {error.code} {error.read().decode()}"
+            ) from error
+
+
+class Showcase:
+    """Everything that `--demo` adds."""
+
+    def __init__(self, settings: Settings) -> None:
+        allowed = {*settings.webhook_allow_cidrs, LOOPBACK}
+        self.settings = settings.model_copy(update={"webhook_allow_cidrs": tuple(sorted(allowed))})
+        self.key = ""
+        self.receiver = Receiver(self._kept(SECRET_FILE, new_secret))
+        self._stop_walking = threading.Event()
+        self._walking: threading.Thread | None = None
+
+    def _kept(self, name: str, make: Any) -> str:
+        """Return what stands in a file of the data folder that only we may read."""
+        path = self.settings.data / name
+        if not path.exists():
+            self.settings.data.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(make())
+        return path.read_text()
+
+    async def start(self, node: Node) -> None:
+        """Install what is missing and let the fleet walk."""
+        assert node.api is not None
+        self.key = await asyncio.to_thread(self._key_of, node)
+        await self.receiver.start()
+        created = await asyncio.to_thread(
+            install,
+            HttpDesk(node.api.url, self.key),
+            url=self.receiver.url,
+            secret=self._kept(SECRET_FILE, new_secret),
+        )
+        log.info("demo installed", created=len(created))
+        fleet = await asyncio.to_thread(
+            Fleet, WALKERS, places=places_in(list(node.catalog.snapshot.index.zones))
+        )
+        self._walking = threading.Thread(
+            target=self._walk, args=(fleet, node.broker_url), name="fleet", daemon=True
+        )
+        self._walking.start()
+
+    def _key_of(self, node: Node) -> str:
+        """Return the demo's API key: the operator's own, the one of the last start, or a new one."""
+        if self.settings.admin_key:
+            return self.settings.admin_key
+        path = self.settings.data / KEY_FILE
+        if path.exists() and node.store.authenticate(path.read_text(), now_ms=_now_ms()):
+            return path.read_text()
+        path.unlink(missing_ok=True)
+        return self._kept(
+            KEY_FILE, lambda: node.store.create_key(name="demo", scopes=["admin"])[0]
+        )
+
+    def _walk(self, fleet: Fleet, url: str) -> None:
+        with Publisher(url, client_id="geotarget-demo-fleet") as publisher:
+            walk(fleet, publisher.publish, self._stop_walking, prefix=self.settings.mqtt_prefix)
+
+    async def stop_walking(self) -> None:
+        """Send the fleet home before the drain, so that the drain can end."""
+        self._stop_walking.set()
+        if self._walking is not None:
+            await asyncio.to_thread(self._walking.join, 10)
+
+    async def stop(self) -> None:
+        """Close the receiver, after the last posts."""
+        await self.stop_walking()
+        await self.receiver.stop()
+
+
+def _now_ms() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,217 @@
+"""Every setting, with its environment variable, default, unit and bound.
+
+The only place that reads the environment. The rooms below get plain values. A setting `name` is
+the variable ``GEOTARGET_NAME``; the table in the documentation is made from this class and held
+by a test.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from geotarget.engine.rules import Rules
+from geotarget.errors import Problem, SettingsError
+from geotarget.geojson import GeometryLimits
+
+
+class Settings(BaseSettings):
+    """What an operator may change without touching code."""
+
+    model_config = SettingsConfigDict(env_prefix="GEOTARGET_", extra="ignore", frozen=True)
+
+    data: Path = Field(
+        Path("geotarget-data"), description="Folder of the database and the embedded broker."
+    )
+    database_url: str = Field(
+        "",
+        description="`sqlite:///path`; empty means `geotarget.db` in the data folder.",
+    )
+    host: str = Field("127.0.0.1", description="Address that HTTP and the broker listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port of the HTTP API; 0 takes a free one.")
+    admin_key: str = Field(
+        "", description="A fixed API key with all rights, for automation; empty means none."
+    )
+    open_metrics: bool = Field(
+        default=False, description="Serve `/metrics` without a key, for a closed network."
+    )
+
+    mqtt: str = Field(
+        "",
+        description="Broker URL, `mqtt://user:password@host:1883` or `mqtts://…`; "
+        "empty means the embedded one.",
+    )
+    mqtt_port: int = Field(
+        1883, ge=0, le=65535, description="Port of the embedded broker; 0 takes a free one."
+    )
+    mqtt_client_id: str = Field(
+        "geotarget-ingest", min_length=1, description="Client id of the ingest session."
+    )
+    mqtt_prefix: str = Field(
+        "pings",
+        pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
+        description="Pings arrive on `{prefix}/{device}`.",
+    )
+    mqtt_ack_wait_s: float = Field(
+        3.0,
+        ge=1,
+        le=60,
+        description="How long the broker waits before it sends an unacknowledged message again; "
+        "after an unclean start pings are held this long plus 1 s and put in order, seconds.",
+    )
+    mqtt_keepalive_s: int = Field(
+        30, ge=5, le=3600, description="Keep-alive; three times this in silence is a dead line."
+    )
+    broker_max_bytes: int = Field(
+        4 << 30, ge=1 << 24, description="Disk that the embedded broker may use, bytes."
+    )
+
+    batch_pings: int = Field(5_000, ge=1, le=100_000, description="A batch closes at this size,")
+    batch_age_ms: float = Field(
+        20.0, ge=1, le=1_000, description="or when its oldest ping is this old, milliseconds."
+    )
+    queue_messages: int = Field(
+        20_000,
+        ge=100,
+        le=60_000,
+        description="Messages that may wait unacknowledged; beyond it the broker holds them back.",
+    )
+    message_max_bytes: int = Field(
+        65_536, ge=1_024, le=1 << 20, description="Largest MQTT message, bytes."
+    )
+    message_max_pings: int = Field(
+        100, ge=1, le=10_000, description="Most pings in one MQTT message."
+    )
+    request_max_bytes: int = Field(
+        8 << 20, ge=1_024, le=1 << 30, description="Largest body of `POST /v1/pings`, bytes."
+    )
+    dead_letters: int = Field(
+        100_000, ge=0, description="How many refused pings are kept; the oldest go first."
+    )
+
+    zone_max_bytes: int = Field(8 << 20, ge=1_024, description="Largest single zone, bytes.")
+    zone_max_vertices: int = Field(200_000, ge=4, description="Most vertices of one zone.")
+    zone_max_rings: int = Field(5_000, ge=1, description="Most rings of one zone.")
+    zones_max_bytes: int = Field(
+        64 << 20, ge=1_024, description="Largest FeatureCollection, bytes."
+    )
+    zone_check_s: float = Field(
+        10.0, gt=0, le=300, description="Time limit for the validation of one document, seconds."
+    )
+
+    rules_future_s: float = Field(
+        60.0, gt=0, description="A fix time further ahead of its arrival is refused, seconds."
+    )
+    rules_unknown_accuracy_m: float = Field(
+        50.0, gt=0, description="Stands in for an accuracy that was not reported, metres."
+    )
+    rules_exit_buffer_m: float = Field(
+        20.0, gt=0, description="A fix further outside than its accuracy plus this is outside, metres."
+    )
+    rules_maybe_share: float = Field(
+        0.25, gt=0, description="A fix deeper inside than this share of its accuracy is some evidence."
+    )
+    rules_arrival_ceiling_m: float = Field(
+        50.0, gt=0, description="Coarser fixes are no evidence of an arrival, metres."
+    )
+    rules_pending_s: float = Field(
+        60.0, gt=0, description="How long one piece of evidence waits for a second, seconds,"
+    )
+    rules_pending_intervals: float = Field(
+        2.5, gt=0, description="or this many usual intervals of the device, if that is longer."
+    )
+    rules_exit_fixes: int = Field(
+        2, ge=1, description="Fixes in a row outside that end a visit."
+    )
+    rules_moving_after_s: float = Field(
+        45.0, gt=0, description="A device moves when a fix at least this much older, seconds,"
+    )
+    rules_moving_m: float = Field(
+        25.0, gt=0, description="lies at least this far away, metres."
+    )
+    offer_max_age_s: float = Field(
+        900.0, gt=0, description="An older transition is recorded but fires no offer, seconds."
+    )
+
+    webhook_allow_cidrs: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Private networks that webhooks may reach, also by plain http: "
+        "`127.0.0.0/8,10.0.0.0/8`. Only the operator opens them.",
+    )
+    webhook_concurrency: int = Field(
+        128, ge=1, le=10_000, description="Most posts at one time over all endpoints."
+    )
+    webhook_endpoint_concurrency: int = Field(
+        16, ge=1, le=1_000, description="Most posts at one time to one endpoint."
+    )
+    drain_s: float = Field(
+        20.0, gt=0, le=600, description="How long a stop waits for posts under way, seconds."
+    )
+    log_json: bool = Field(default=False, description="Log lines as JSON.")
+    log_level: str = Field(
+        "info",
+        pattern="^(debug|info|warning|error)$",
+        description="Least level that is logged: debug, info, warning or error.",
+    )
+
+    @field_validator("webhook_allow_cidrs", mode="before")
+    @classmethod
+    def _split_cidrs(cls, value: object) -> object:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            raise ValueError("must be networks such as 10.0.0.0/8, separated by commas")  # noqa: TRY004 - pydantic turns ValueError into a message
+        return tuple(str(ipaddress.ip_network(str(part).strip())) for part in parts if part)
+
+    @classmethod
+    def read(cls, **overrides: object) -> Settings:
+        """Read the environment; `overrides` that are not None win over it.
+
+        Raises
+        ------
+        SettingsError
+            Names each variable, its value and the bound.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)  # type: ignore[arg-type]
+        except ValidationError as error:
+            problems = [
+                str(
+                    Problem(
+                        "GEOTARGET_" + "_".join(str(part) for part in each["loc"]).upper(),
+                        repr(each["input"])[:80],
+                        each["msg"],
+                    )
+                )
+                for each in error.errors()
+            ]
+            raise SettingsError("; ".join(problems)) from error
+
+    @property
+    def store_url(self) -> str:
+        """URL of the database."""
+        return self.database_url or f"sqlite:///{(self.data / 'geotarget.db').resolve()}"
+
+    def rules(self) -> Rules:
+        """Return the figures of the entry rules."""
+        prefix = "rules_"
+        return Rules(
+            **{
+                name.removeprefix(prefix): getattr(self, name)
+                for name in type(self).model_fields
+                if name.startswith(prefix)
+            }
+        )
+
+    def geometry_limits(self) -> GeometryLimits:
+        """Return the limits on what a zone may weigh."""
+        return GeometryLimits(
+            max_bytes=self.zone_max_bytes,
+            max_vertices=self.zone_max_vertices,
+            max_rings=self.zone_max_rings,
+            max_collection_bytes=self.zones_max_bytes,
+        )
