@@ -13,8 +13,14 @@ from typing import TextIO
 
 import structlog
 
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
 
-def configure_logging(*, level: str = "info", as_json: bool = False, file: Path | None = None) -> None:
+
+def configure_logging(
+    *, level: str = "info", as_json: bool = False, file: Path | None = None
+) -> None:
     """Set up structlog for this process.
 
     Parameters
@@ -30,7 +36,12 @@ def configure_logging(*, level: str = "info", as_json: bool = False, file: Path 
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=24)
+        else structlog.dev.ConsoleRenderer(
+            colors=out.isatty(),
+            pad_event_to=24,
+            # the pretty formatter prints local variables, where coordinates and keys may be
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     structlog.configure(
         processors=[
@@ -38,11 +49,13 @@ def configure_logging(*, level: str = "info", as_json: bool = False, file: Path 
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            *([structlog.processors.dict_tracebacks] if as_json else []),
+            *([_TRACEBACKS] if as_json else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=logging.WARNING, stream=out, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        level=logging.WARNING, stream=out, format="%(levelname)s %(name)s %(message)s"
+    )

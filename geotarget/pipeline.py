@@ -187,9 +187,7 @@ class Pipeline:
                     devices=[self.state.ids[row] for row in step.rows.tolist()],
                     device_states=step.devices.tobytes(),
                     members_put=step.member_rows(self.state),
-                    members_removed=[
-                        (self.state.ids[row], zone) for row, _, zone in step.removed
-                    ],
+                    members_removed=[(self.state.ids[row], zone) for row, _, zone in step.removed],
                     transitions=step.transitions,
                     decisions=decisions,
                     deliveries=outbox,

@@ -110,10 +110,14 @@ class Settings(BaseSettings):
         50.0, gt=0, description="Stands in for an accuracy that was not reported, metres."
     )
     rules_exit_buffer_m: float = Field(
-        20.0, gt=0, description="A fix further outside than its accuracy plus this is outside, metres."
+        20.0,
+        gt=0,
+        description="A fix further outside than its accuracy plus this is outside, metres.",
     )
     rules_maybe_share: float = Field(
-        0.25, gt=0, description="A fix deeper inside than this share of its accuracy is some evidence."
+        0.25,
+        gt=0,
+        description="A fix deeper inside than this share of its accuracy is some evidence.",
     )
     rules_arrival_ceiling_m: float = Field(
         50.0, gt=0, description="Coarser fixes are no evidence of an arrival, metres."
@@ -124,15 +128,11 @@ class Settings(BaseSettings):
     rules_pending_intervals: float = Field(
         2.5, gt=0, description="or this many usual intervals of the device, if that is longer."
     )
-    rules_exit_fixes: int = Field(
-        2, ge=1, description="Fixes in a row outside that end a visit."
-    )
+    rules_exit_fixes: int = Field(2, ge=1, description="Fixes in a row outside that end a visit.")
     rules_moving_after_s: float = Field(
         45.0, gt=0, description="A device moves when a fix at least this much older, seconds,"
     )
-    rules_moving_m: float = Field(
-        25.0, gt=0, description="lies at least this far away, metres."
-    )
+    rules_moving_m: float = Field(25.0, gt=0, description="lies at least this far away, metres.")
     offer_max_age_s: float = Field(
         900.0, gt=0, description="An older transition is recorded but fires no offer, seconds."
     )
@@ -215,3 +215,17 @@ class Settings(BaseSettings):
             max_rings=self.zone_max_rings,
             max_collection_bytes=self.zones_max_bytes,
         )
+
+
+def settings_table() -> str:
+    """Return all settings as a Markdown table, as the documentation shows it."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = (
+            ""
+            if default in ("", ())
+            else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        )
+        rows.append(f"| `GEOTARGET_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tests.oracle import signed_distance_m
+
 from geotarget.engine.rules import Rules
 from geotarget.model import EntryPolicy, Zone
-from tests.oracle import signed_distance_m
 
 METRES_PER_DEGREE = 111_195.0
 
@@ -72,6 +73,17 @@ def metres(a: Ping, b: Ping) -> float:
     return METRES_PER_DEGREE * math.hypot(
         dlng * math.cos(math.radians((a.lat + b.lat) / 2)), a.lat - b.lat
     )
+
+
+def distance(zone: Zone, ping: Ping) -> float:
+    """Return signed metres; a zone whose box is over 5 km away is out of reach of every rule."""
+    west, south, east, north = zone.geometry.bounds
+    if zone.radius_m is None and east - west < 180:
+        far_lat = max(south - ping.lat, ping.lat - north)
+        far_lng = max(west - ping.lng, ping.lng - east) * math.cos(math.radians(ping.lat))
+        if max(far_lat, far_lng) * METRES_PER_DEGREE > 5_000 > (ping.acc or 0) + 1_000:
+            return -math.inf
+    return signed_distance_m(zone, lng=ping.lng, lat=ping.lat)
 
 
 def verdict(d: float, acc: float, depth: float, policy: EntryPolicy, moving: bool, r: Rules) -> str:
@@ -132,7 +144,7 @@ def expected(
         wait = max(1000 * r.pending_s, r.pending_intervals * device.interval)
         for zone in zones:
             stay = device.stays.setdefault(zone.id, Stay())
-            d = signed_distance_m(zone, lng=ping.lng, lat=ping.lat)
+            d = distance(zone, ping)
             depth = depth_m[zone.id]
             says = verdict(d, acc, depth, zone.entry, moving, r)
             if stay.phase == "entering" and ping.ts_ms - stay.mark > wait:

@@ -29,8 +29,7 @@ def refused(pings: PingBatch, pairs: IntArray, rules: Rules) -> list[tuple[int, 
         (
             int(i),
             "future",
-            f"fix time is {ahead_s[i]:.0f} s ahead of its arrival; "
-            f"at most {rules.future_s:g} s are allowed",
+            f"fix time is {ahead_s[i]:.0f} s ahead of its arrival, over {rules.future_s:g} s",
         )
         for i in np.flatnonzero(ahead_s > rules.future_s)
     ]
@@ -55,7 +54,7 @@ def without(
     pairs = pairs[:, keep[pairs[0]]]
     return (
         PingBatch(
-            device=[pings.device[i] for i in kept],
+            device=[pings.device[i] for i in kept.tolist()],
             ts=pings.ts[kept],
             lng=pings.lng[kept],
             lat=pings.lat[kept],

@@ -58,10 +58,14 @@ MEMBER = np.dtype(
 Records = NDArray[Any]
 
 
-@njit(cache=True, nogil=True)
-def _gather(  # type: ignore[no-untyped-def]
-    rows, heads, following, devices_out, slots_out
-):
+@njit()
+def _gather(
+    rows: IntArray,
+    heads: IntArray,
+    following: IntArray,
+    devices_out: IntArray,
+    slots_out: IntArray,
+) -> int:
     """List the slots of some devices; returns how many there are (or would be)."""
     found = 0
     for position in range(rows.size):

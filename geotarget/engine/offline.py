@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,27 +14,26 @@ from geotarget.engine.rules import Rules
 from geotarget.engine.transitions import ZoneTable, advance
 from geotarget.engine.zone_index import ZoneIndex
 from geotarget.errors import InvalidPing, Problem
-from geotarget.model import FloatArray, IntArray, KeyArray, PingBatch, Transition
+from geotarget.model import EntryPolicy, FloatArray, IntArray, KeyArray, PingBatch, Transition, Zone
 
 _CHUNK = 20_000
 _REQUIRED = ("device", "ts", "lng", "lat")
 
-_SCHEMA = pa.schema(
-    [
-        ("device", pa.string()),
-        ("zone", pa.string()),
-        ("kind", pa.string()),
-        ("ts", pa.timestamp("ms", tz="UTC")),
-        ("decided_ts", pa.timestamp("ms", tz="UTC")),
-        ("visit", pa.string()),
-        ("event", pa.string()),
-        ("confidence", pa.int8()),
-        ("p", pa.float64()),
-        ("initial", pa.bool_()),
-        ("threshold_s", pa.int32()),
-        ("duration_s", pa.float64()),
-    ]
-)
+_FIELDS: list[tuple[str, pa.DataType]] = [
+    ("device", pa.string()),
+    ("zone", pa.string()),
+    ("kind", pa.string()),
+    ("ts", pa.timestamp("ms", tz="UTC")),
+    ("decided_ts", pa.timestamp("ms", tz="UTC")),
+    ("visit", pa.string()),
+    ("event", pa.string()),
+    ("confidence", pa.int8()),
+    ("p", pa.float64()),
+    ("initial", pa.bool_()),
+    ("threshold_s", pa.int32()),
+    ("duration_s", pa.float64()),
+]
+_SCHEMA = pa.schema(_FIELDS)
 
 
 def detect_transitions(
@@ -117,11 +117,7 @@ def detect_transitions(
     return pa.Table.from_pylist(rows, schema=_SCHEMA)
 
 
-def _with_policy(zones: ZoneIndex, policy: str) -> list[Any]:
-    from dataclasses import replace
-
-    from geotarget.model import EntryPolicy
-
+def _with_policy(zones: ZoneIndex, policy: str) -> list[Zone]:
     try:
         entry = EntryPolicy(policy)
     except ValueError:

@@ -8,9 +8,18 @@ computed before and comes in as arrays; everything that needs strings comes afte
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from geotarget.engine.compiled import njit
-from geotarget.engine.live_state import ENTERING, EXITING, INSIDE, OUTSIDE, RECENT
+from geotarget.engine.live_state import ENTERING, EXITING, INSIDE, OUTSIDE, RECENT, Records
+from geotarget.model import FloatArray, IntArray, KeyArray
+
+BoolArray = NDArray[np.bool_]
+Record = Any
+"""One row of a structured array; its fields are read and written in place."""
 
 APPLIED, LATE, DUPLICATE = 0, 1, 2
 ENTER, DWELL, EXIT = 0, 1, 2
@@ -23,8 +32,8 @@ _INTERVAL_WEIGHT = 0.2
 _LONGEST_INTERVAL_MS = 600_000.0
 
 
-@njit(cache=True, nogil=True)
-def hop_m(lng_a, lat_a, lng_b, lat_b):  # type: ignore[no-untyped-def]
+@njit()
+def hop_m(lng_a: float, lat_a: float, lng_b: float, lat_b: float) -> float:
     """Metres between two fixes, on a local plane: good to 1 % below 100 km, which is enough here.
 
     Longitudes are compared the short way round, so the antimeridian is no wall.
@@ -37,16 +46,23 @@ def hop_m(lng_a, lat_a, lng_b, lat_b):  # type: ignore[no-untyped-def]
     return math.sqrt(dx * dx + dy * dy) * _METRES_PER_DEGREE
 
 
-@njit(cache=True, nogil=True)
-def inside_probability(d, acc):  # type: ignore[no-untyped-def]
+@njit()
+def inside_probability(d: float, acc: float) -> float:
     """Probability of being inside at a straight edge `d` metres away, 68 % radius `acc`."""
     sigma = acc * _SIGMA_PER_ACCURACY
     return 0.5 * (1.0 + math.erf(d / (sigma * math.sqrt(2.0))))
 
 
-@njit(cache=True, nogil=True)
-def _verdict(d, acc, depth, policy, moving, rules):  # type: ignore[no-untyped-def]
-    """What one ping says about one zone; the order of the tests is part of the rules."""
+@njit()
+def _verdict(
+    d: float,
+    acc: float,
+    depth: float,
+    policy: int,
+    moving: bool,
+    rules: Record,
+) -> int:
+    """Tell what one ping says about one zone; the order of the tests is part of the rules."""
     if policy == RAW:
         return _IN if d >= 0.0 else _OUT
     if d < -(acc + rules["exit_buffer_m"]) or (moving and d < -0.5 * acc):
@@ -65,9 +81,9 @@ def _verdict(d, acc, depth, policy, moving, rules):  # type: ignore[no-untyped-d
     return _HOLD
 
 
-@njit(cache=True, nogil=True)
-def _intake(device, ts, acc, key):  # type: ignore[no-untyped-def]
-    """Whether a ping is new, late, or was applied before."""
+@njit()
+def _intake(device: Record, ts: int, key: int) -> int:
+    """Tell whether a ping is new, late, or was applied before."""
     if device["known"] == 0:
         return APPLIED
     for k in range(RECENT):
@@ -76,8 +92,10 @@ def _intake(device, ts, acc, key):  # type: ignore[no-untyped-def]
     return LATE if ts <= device["last_ms"] else APPLIED
 
 
-@njit(cache=True, nogil=True)
-def _remember(device, ts, lng, lat, acc, key, rules):  # type: ignore[no-untyped-def]
+@njit()
+def _remember(
+    device: Record, ts: int, lng: float, lat: float, acc: float, key: int, rules: Record
+) -> bool:
     """Take a ping into the device's record; returns whether the device is on the move."""
     if device["known"] != 0:
         gap = min(float(ts - device["last_ms"]), _LONGEST_INTERVAL_MS)
@@ -111,17 +129,36 @@ def _remember(device, ts, lng, lat, acc, key, rules):  # type: ignore[no-untyped
     return moving
 
 
-@njit(cache=True, nogil=True)
-def walk(  # type: ignore[no-untyped-def]
-    device_of, ts, lng, lat, acc, key,
-    devices, track_start, tracks,
-    pair_start, pair_d,
-    policy, depth, threshold_start, thresholds,
-    rules,
-    status, dirty,
-    event_track, event_kind, event_ms, decided_ms, start_ms, event_p, event_threshold,
-    event_initial,
-):  # fmt: skip
+@njit()
+def walk(
+    device_of: IntArray,
+    ts: IntArray,
+    lng: FloatArray,
+    lat: FloatArray,
+    acc: FloatArray,
+    key: KeyArray,
+    devices: Records,
+    track_start: IntArray,
+    tracks: Records,
+    pair_start: IntArray,
+    pair_d: FloatArray,
+    zone_of: IntArray,
+    policy_of: IntArray,
+    depth_of: FloatArray,
+    threshold_start: IntArray,
+    thresholds: IntArray,
+    rules: Record,
+    status: IntArray,
+    dirty: BoolArray,
+    event_track: IntArray,
+    event_kind: IntArray,
+    event_ms: IntArray,
+    decided_ms: IntArray,
+    start_ms: IntArray,
+    event_p: FloatArray,
+    event_threshold: IntArray,
+    event_initial: BoolArray,
+) -> int:
     """Apply pings in order; update `devices`, `tracks`, `status`, `dirty`; fill events.
 
     Parameters
@@ -134,10 +171,12 @@ def walk(  # type: ignore[no-untyped-def]
         ``tracks[track_start[i]:track_start[i + 1]]``, one a zone that matters in this batch.
     pair_start, pair_d
         ``pair_d[pair_start[i] + k]``: signed metres from ping i to the k-th zone of its device.
-    policy, depth
-        Of each track's zone.
+    zone_of
+        The zone of each track; the following are per zone.
+    policy_of, depth_of
+        Entry policy; depth in metres.
     threshold_start, thresholds
-        Dwell thresholds of each track's zone in seconds, ascending.
+        Dwell thresholds in seconds, ascending.
     rules
         One record with the figures of `Rules`.
     status, dirty
@@ -153,7 +192,7 @@ def walk(  # type: ignore[no-untyped-def]
     events = 0
     for i in range(ts.size):
         device = devices[device_of[i]]
-        status[i] = _intake(device, ts[i], acc[i], key[i])
+        status[i] = _intake(device, ts[i], key[i])
         if status[i] != APPLIED:
             continue
         first_ever = device["known"] == 0
@@ -164,8 +203,10 @@ def walk(  # type: ignore[no-untyped-def]
         first = track_start[device_of[i]]
         for t in range(first, track_start[device_of[i] + 1]):
             track = tracks[t]
+            zone = zone_of[t]
+            policy, depth = policy_of[zone], depth_of[zone]
             d = pair_d[pair_start[i] + t - first]
-            verdict = _verdict(d, acc[i], depth[t], policy[t], moving, rules)
+            verdict = _verdict(d, acc[i], depth, policy, moving, rules)
             phase = track["phase"]
             happened = -1
             at = ts[i]
@@ -187,7 +228,7 @@ def walk(  # type: ignore[no-untyped-def]
                     track["mark_ms"] = ts[i]
                 elif phase == ENTERING and (
                     verdict == _OUT
-                    or (d < 0.0 and acc[i] <= max(rules["arrival_ceiling_m"], depth[t]))
+                    or (d < 0.0 and acc[i] <= max(rules["arrival_ceiling_m"], depth))
                 ):
                     phase = OUTSIDE
             elif verdict == _OUT:
@@ -196,7 +237,7 @@ def walk(  # type: ignore[no-untyped-def]
                     track["mark_ms"] = ts[i]
                     track["outside"] = 0
                 track["outside"] += 1
-                if policy[t] == RAW or track["outside"] >= rules["exit_fixes"]:
+                if policy == RAW or track["outside"] >= rules["exit_fixes"]:
                     phase = OUTSIDE
                     happened = EXIT
                     at = track["mark_ms"]
@@ -219,7 +260,7 @@ def walk(  # type: ignore[no-untyped-def]
                 events += 1
             if phase == INSIDE:
                 stayed_s = (ts[i] - track["since_ms"]) // 1000
-                for k in range(threshold_start[t], threshold_start[t + 1]):
+                for k in range(threshold_start[zone], threshold_start[zone + 1]):
                     if track["dwelled_s"] < thresholds[k] <= stayed_s:
                         track["dwelled_s"] = thresholds[k]
                         dirty[t] = True

@@ -9,7 +9,8 @@ answer is a `Step`, which the caller applies to the state once it is committed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from geotarget.engine.rules import Rules
 from geotarget.engine.zone_index import ZoneIndex
 from geotarget.model import (
     EntryPolicy,
-    FloatArray,
     IntArray,
     Kind,
     MemberRow,
@@ -52,8 +52,9 @@ class ZoneTable:
     starts_ms: IntArray
     ends_ms: IntArray
     rank: IntArray
-    thresholds: tuple[tuple[int, ...], ...]
-    position: Mapping[int, int] = field(repr=False)
+    threshold_start: IntArray
+    thresholds: IntArray
+    by_key: IntArray
 
     @classmethod
     def compile(
@@ -74,6 +75,7 @@ class ZoneTable:
         )
         # zones of a notebook were never stored, hence have no key: their position serves
         keys = index.keys if (index.keys > 0).all() else np.arange(1, len(zones) + 1)
+        thresholds = [thresholds_s(zone.id) for zone in zones]
         rank = np.empty(len(zones), np.int64)
         rank[order] = np.arange(len(zones))
         return cls(
@@ -89,9 +91,20 @@ class ZoneTable:
                 np.int64,
             ),
             rank=rank,
-            thresholds=tuple(tuple(thresholds_s(zone.id)) for zone in zones),
-            position={int(key): i for i, key in enumerate(keys)},
+            threshold_start=np.concatenate(
+                [[0], np.cumsum([len(each) for each in thresholds])]
+            ).astype(np.int64),
+            thresholds=np.array([value for each in thresholds for value in each], np.int64),
+            by_key=np.argsort(keys),
         )
+
+    def positions(self, keys: IntArray) -> IntArray:
+        """Return where the zones with these keys stand; -1 for a zone that is not here."""
+        if not len(self.keys):
+            return np.full(len(keys), -1, np.int64)
+        place = np.searchsorted(self.keys, keys, sorter=self.by_key)
+        found = self.by_key[np.minimum(place, len(self.keys) - 1)]
+        return np.where(self.keys[found] == keys, found, -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,9 +152,7 @@ class Step:
                 phase=int(record["phase"]),
                 since_ms=int(record["since_ms"]),
                 last_ms=int(record["mark_ms"]),
-                visit=visit_id(
-                    device=state.ids[row], zone=zone, start_ms=int(record["since_ms"])
-                ),
+                visit=visit_id(device=state.ids[row], zone=zone, start_ms=int(record["since_ms"])),
                 state=record.tobytes(),
             )
             for row, _, record, zone in self.put
@@ -191,24 +202,18 @@ def advance(
         np.arange(len(pair_ping)) - pair_start[pair_ping] + track_start[device_of[pair_ping]]
     )
     pair_zone = zone_of[pair_track]
-    distance = table.index.signed_distance(
-        lng=lng[pair_ping], lat=lat[pair_ping], zone=pair_zone
-    )
+    distance = table.index.signed_distance(lng=lng[pair_ping], lat=lat[pair_ping], zone=pair_zone)
     closed = (ts[pair_ping] < table.starts_ms[pair_zone]) | (
         ts[pair_ping] >= table.ends_ms[pair_zone]
     )
     distance[closed] = -np.inf
 
-    per_track = [table.thresholds[zone] for zone in zone_of]
-    threshold_start = np.concatenate(
-        [[0], np.cumsum(np.array([len(each) for each in per_track], np.int64))]
-    ).astype(np.int64)
-    thresholds = np.array([value for each in per_track for value in each], np.int64)
-    room = len(pair_ping) * (1 + max((len(each) for each in per_track), default=0))
+    most = int(np.diff(table.threshold_start).max(initial=0))
+    room = len(pair_ping) * (1 + most)
     devices = state.devices[rows]
     status = np.zeros(count, np.int64)
     dirty = np.zeros(len(tracks), np.bool_)
-    events = {
+    events: dict[str, Any] = {
         name: np.zeros(room, kind)
         for name, kind in (
             ("track", np.int64),
@@ -225,7 +230,7 @@ def advance(
         device_of, ts, lng, lat, acc, pings.key[order],
         devices, track_start, tracks,
         pair_start, distance,
-        table.policy[zone_of], table.index.depth_m[zone_of], threshold_start, thresholds,
+        zone_of, table.policy, table.index.depth_m, table.threshold_start, table.thresholds,
         _rules_record(rules),
         status, dirty,
         *events.values(),
@@ -264,11 +269,11 @@ def reconcile(state: LiveState, table: ZoneTable) -> Step:
     the device. It carries the time of the device's last fix. A pending entry ends without one.
     """
     rows, slots = state.occupied()
+    gone = table.positions(state.members["zone"][slots]) < 0
+    rows, slots = rows[gone], slots[gone]
     removed, transitions = [], []
     for row, slot in zip(rows.tolist(), slots.tolist(), strict=True):
         record = state.members[slot]
-        if int(record["zone"]) in table.position:
-            continue
         zone = state.zone_ids[int(record["zone"])]
         removed.append((row, slot, zone))
         if record["phase"] >= INSIDE:
@@ -301,9 +306,7 @@ def _tracks(
 ) -> tuple[Records, IntArray, IntArray, IntArray]:
     """Return records, zones, slots and owners of all (device, zone) that matter, in that order."""
     positions, slots = state.slots(rows)
-    zones = np.array(
-        [table.position.get(int(key), -1) for key in state.members["zone"][slots]], np.int64
-    )
+    zones = table.positions(state.members["zone"][slots])
     known = zones >= 0
     positions, slots, zones = positions[known], slots[known], zones[known]
     span = max(1, len(table.index))
@@ -320,7 +323,7 @@ def _tracks(
     return tracks, zone_of, slot_of, owner_of
 
 
-def _rules_record(rules: Rules) -> np.void:
+def _rules_record(rules: Rules) -> Any:
     """Return the figures of the rules as one record that a kernel can read by name."""
     figures = asdict(rules)
     record = np.zeros(1, [(name, "f8") for name in figures])
@@ -330,13 +333,14 @@ def _rules_record(rules: Rules) -> np.void:
 
 
 def _confidence(p: float) -> int:
+    """Return 3 (sure), 2 (likely) or 1."""
     if p >= 0.95:
         return 3
     return 2 if p >= 0.68 else 1
 
 
 def _transitions(
-    events: Mapping[str, FloatArray],
+    events: Mapping[str, Any],
     rows: IntArray,
     owner_of: IntArray,
     zone_of: IntArray,
@@ -351,9 +355,7 @@ def _transitions(
     owner = owner_of[events["track"]]
     zone = zone_of[events["track"]]
     turn = np.array([1, 2, 0])[events["kind"]]
-    order = np.lexsort(
-        (events["threshold"], table.rank[zone], turn, owner, events["decided_ms"])
-    )
+    order = np.lexsort((events["threshold"], table.rank[zone], turn, owner, events["decided_ms"]))
     return [
         _transition(
             device=state.ids[int(rows[owner[e]])],

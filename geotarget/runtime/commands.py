@@ -80,7 +80,7 @@ def up(
         addresses = {
             "API": node.api.url,
             "docs": f"{node.api.url}/docs",
-            "MQTT": node.broker_url,
+            "MQTT": node.phone_url,
             **({"demo key": showcase.key} if showcase else {}),
             **({"log": str(settings.data / LOG_FILE)} if on_terminal else {}),
         }
@@ -178,18 +178,16 @@ def _alone(settings: Settings, role: str, start: Callable[[Node], None]) -> int:
 
 
 def _run(node: Node, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
-    """Open the node, run `main` until a signal, close; the store is marked clean only then."""
+    """Open the node, run `main` until a signal, close."""
     node.open()
 
     async def with_signals() -> None:
         async with stop_signals() as stop:
             await main(stop)
 
-    clean = False
     try:
         uvloop.run(with_signals())
-        clean = True
     finally:
-        node.close(clean=clean)
+        node.close()
     log.info("stopped")
     return 0

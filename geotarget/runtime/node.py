@@ -15,9 +15,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import structlog
@@ -29,7 +30,16 @@ from geotarget.delivery import AiohttpTransport, Sender, check_url
 from geotarget.engine.warm import warm
 from geotarget.errors import InvalidZone
 from geotarget.geojson import load_zones
-from geotarget.ingest import EmbeddedBroker, Forwarder, Intake, MqttSource, WireLimits, decode_http
+from geotarget.ingest import (
+    EmbeddedBroker,
+    Forwarder,
+    Intake,
+    MqttSource,
+    Publisher,
+    WireLimits,
+    decode_http,
+)
+from geotarget.ingest.broker_url import BrokerUrl
 from geotarget.model import PingBatch
 from geotarget.pipeline import Pipeline
 from geotarget.runtime.http_server import ApiThread, listen
@@ -47,6 +57,14 @@ NO_PINGS = PingBatch(
     key=np.empty(0, np.uint64),
     received=np.empty(0, np.int64),
 )
+
+
+class HasHealth(Protocol):
+    """A part that knows how it is."""
+
+    def health(self) -> tuple[bool, str]:
+        """Tell whether it works, and why not."""
+        ...
 
 
 @dataclass
@@ -71,6 +89,7 @@ class Node:
     sender: Sender | None = field(default=None, init=False)
     api: ApiThread | None = field(default=None, init=False)
     draining: bool = field(default=False, init=False)
+    _session_clean: bool = field(default=False, init=False)
 
     def open(self) -> None:
         """Open the database and read the catalogue."""
@@ -95,7 +114,7 @@ class Node:
         for path in files:
             report = load_zones(path, limits=self.settings.geometry_limits())
             if report.problems:
-                raise InvalidZone(*(problem for each in report.problems for problem in each.problems))
+                raise InvalidZone(*report.problems)
             self.catalog.put_zones(report.zones)
             log.info("zones loaded", file=path.name, zones=len(report.zones))
 
@@ -106,6 +125,18 @@ class Node:
             return self.broker.url
         return self.settings.mqtt or f"mqtt://127.0.0.1:{self.settings.mqtt_port}"
 
+    @property
+    def phone_url(self) -> str:
+        """Where phones publish, without a password."""
+        if self.broker is not None:
+            return f"mqtt://{self.settings.host}:{self.broker.port}"
+        return str(BrokerUrl.parse(self.broker_url))
+
+    @property
+    def fleet_url(self) -> str:
+        """Where phones of this machine publish."""
+        return self.broker_url if self.broker is None else self.broker.device_url
+
     def start_broker(self) -> None:
         """Start the embedded broker; the ingest session exists before phones may publish."""
         settings = self.settings
@@ -113,11 +144,11 @@ class Node:
             settings.data / "broker",
             host=settings.host,
             port=settings.mqtt_port,
-            client_id=settings.mqtt_client_id,
             prefix=settings.mqtt_prefix,
-            ack_wait_s=settings.mqtt_ack_wait_s,
+            client_id=settings.mqtt_client_id,
             max_bytes=settings.broker_max_bytes,
-            max_payload=settings.message_max_bytes,
+            ack_wait_s=settings.mqtt_ack_wait_s,
+            max_unacknowledged=settings.queue_messages,
         )
         self.broker.start()
 
@@ -145,7 +176,6 @@ class Node:
             self.broker_url,
             self.intake,
             client_id=settings.mqtt_client_id,
-            prefix=settings.mqtt_prefix,
             keepalive_s=settings.mqtt_keepalive_s,
             ack_wait_s=settings.mqtt_ack_wait_s,
             clean=self.store.start_run("ingest"),
@@ -162,7 +192,15 @@ class Node:
             concurrency=settings.webhook_concurrency,
             endpoint_concurrency=settings.webhook_endpoint_concurrency,
             drain_s=settings.drain_s,
+            on_gone=self._disable,
         )
+
+    def _disable(self, endpoint: str, reason: str) -> None:
+        """Disable an endpoint whose receiver says that it is gone."""
+        found = self.catalog.snapshot.endpoints.get(endpoint)
+        if found is not None:
+            self.catalog.put_endpoint(replace(found, disabled_reason=reason))
+            log.warning("endpoint disabled", endpoint=endpoint, reason=reason)
 
     def start_api(self) -> None:
         """Serve HTTP."""
@@ -171,7 +209,8 @@ class Node:
         if self.intake is not None:
             intake = self.intake
         else:
-            self.forwarder = intake = Forwarder(self.broker_url, prefix=settings.mqtt_prefix)
+            publisher = Publisher(self.broker_url, prefix=settings.mqtt_prefix)
+            self.forwarder = intake = Forwarder(publisher, capacity=settings.queue_messages)
             self.forwarder.start()
         services = Services(
             catalog=self.catalog,
@@ -218,13 +257,13 @@ class Node:
         trouble = self.catalog.trouble
         zones = len(self.catalog.snapshot.index)
         found.append(Check("zones", ok=not trouble, detail=trouble or f"{zones} zones"))
-        for name, part in (
-            ("broker", self.broker),
-            ("mqtt", self.source),
-            ("ingest", self.intake),
-            ("forwarder", self.forwarder),
-            ("delivery", self.sender),
-        ):
+        parts: dict[str, HasHealth | None] = {
+            "broker": self.broker,
+            "mqtt": self.source,
+            "ingest": self.intake,
+            "forwarder": self.forwarder,
+        }
+        for name, part in parts.items():
             if part is not None:
                 ok, detail = part.health()
                 found.append(Check(name, ok=ok, detail=detail))
@@ -270,11 +309,9 @@ class Node:
         """Stop fetching; commit and acknowledge what is here."""
         self.draining = True
         if self.source is not None:
-            await asyncio.to_thread(self.source.stop)
-        if self.intake is not None:
-            await asyncio.to_thread(self.intake.drain)
+            self._session_clean = await asyncio.to_thread(self.source.stop)
 
-    def close(self, *, clean: bool) -> None:
+    def close(self) -> None:
         """Close what is open, in the order of its use."""
         if self.api is not None:
             self.api.stop()
@@ -282,7 +319,7 @@ class Node:
             self.forwarder.stop()
         if self.broker is not None:
             self.broker.stop()
-        if clean and self.source is not None:
+        if self._session_clean:
             self.store.end_run("ingest")
         self.catalog.stop()
         self.store.close()

@@ -20,6 +20,8 @@ import structlog
 from geotarget.delivery import new_secret
 from geotarget.demo import Fleet, Receiver, install, places_in, walk
 from geotarget.ingest import Publisher
+from geotarget.ingest.publish import OutgoingPing
+from geotarget.pipeline import wall_clock_ms
 from geotarget.runtime.node import Node
 from geotarget.settings import Settings
 
@@ -100,25 +102,29 @@ class Showcase:
             Fleet, WALKERS, places=places_in(list(node.catalog.snapshot.index.zones))
         )
         self._walking = threading.Thread(
-            target=self._walk, args=(fleet, node.broker_url), name="fleet", daemon=True
+            target=self._walk, args=(fleet, node.fleet_url), name="fleet", daemon=True
         )
         self._walking.start()
 
     def _key_of(self, node: Node) -> str:
-        """Return the demo's API key: the operator's own, the one of the last start, or a new one."""
+        """Return an API key: the operator's own, the one of the last start, or a new one."""
         if self.settings.admin_key:
             return self.settings.admin_key
         path = self.settings.data / KEY_FILE
-        if path.exists() and node.store.authenticate(path.read_text(), now_ms=_now_ms()):
+        if path.exists() and node.store.authenticate(path.read_text(), now_ms=wall_clock_ms()):
             return path.read_text()
         path.unlink(missing_ok=True)
-        return self._kept(
-            KEY_FILE, lambda: node.store.create_key(name="demo", scopes=["admin"])[0]
-        )
+        return self._kept(KEY_FILE, lambda: node.store.create_key(name="demo", scopes=["admin"])[0])
 
     def _walk(self, fleet: Fleet, url: str) -> None:
-        with Publisher(url, client_id="geotarget-demo-fleet") as publisher:
-            walk(fleet, publisher.publish, self._stop_walking, prefix=self.settings.mqtt_prefix)
+        with Publisher(
+            url, client_id="geotarget-demo-fleet", prefix=self.settings.mqtt_prefix
+        ) as publisher:
+            walk(
+                fleet,
+                lambda device, ping: publisher.publish(device, [OutgoingPing(**ping)]),
+                self._stop_walking,
+            )
 
     async def stop_walking(self) -> None:
         """Send the fleet home before the drain, so that the drain can end."""
@@ -130,9 +136,3 @@ class Showcase:
         """Close the receiver, after the last posts."""
         await self.stop_walking()
         await self.receiver.stop()
-
-
-def _now_ms() -> int:
-    import time
-
-    return time.time_ns() // 1_000_000

@@ -91,7 +91,7 @@ def run(
     batches: list[list[Ping]], table: ZoneTable, state: LiveState | None = None
 ) -> list[Transition]:
     """Apply batches one after the other."""
-    state = state or LiveState()
+    state = LiveState() if state is None else state
     found: list[Transition] = []
     for pings in batches:
         batch = batch_of(pings)
@@ -105,9 +105,7 @@ def run(
 def brief(transitions: list[Transition]) -> list[Event]:
     """Return transitions as the reference writes them."""
     return [
-        Event(
-            t.kind.value, t.device, t.zone, t.ts_ms, t.decided_ms, t.threshold_s, t.initial
-        )
+        Event(t.kind.value, t.device, t.zone, t.ts_ms, t.decided_ms, t.threshold_s, t.initial)
         for t in transitions
     ]
 
@@ -153,15 +151,13 @@ def town(seed: int) -> tuple[list[Zone], list[Ping]]:
         half = random.uniform(20, 250, 2)
         ring = plane.ring([x - half[0], y - half[1], x + half[0], y + half[1]])
         policy = list(EntryPolicy)[int(random.integers(0, 5))]
-        zones.append(
-            Zone(id=f"z{key}", geometry=shapely.Polygon(ring), entry=policy, key=key)
-        )
+        zones.append(Zone(id=f"z{key}", geometry=shapely.Polygon(ring), entry=policy, key=key))
     pings = []
     for device in range(4):
         x, y, t = *random.uniform(-400, 400, 2), int(random.integers(1, 30))
         for _ in range(40):
             t += int(random.choice([5, 20, 40, 90, 200]))
-            x, y = np.clip([x, y] + random.normal(0, 60, 2), -600, 600)
+            x, y = np.clip(np.array([x, y]) + random.normal(0, 60, 2), -600, 600)
             acc = None if random.random() < 0.1 else float(random.choice([4, 9, 25, 70]))
             ping = Ping(f"d{device}", 1000 * t, *plane.at(x, y), acc)
             pings.append(ping)
@@ -173,7 +169,7 @@ def town(seed: int) -> tuple[list[Zone], list[Ping]]:
 @settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10**6), cut=st.integers(1, 60))
 def test_kernel_equals_the_plain_reference(seed: int, cut: int) -> None:
-    """Random devices among random zones: the same transitions as the plain rules, in any batches."""
+    """Random devices among random zones: the same transitions as the plain rules, any batches."""
     zones, pings = town(seed)
     index = ZoneIndex.build(zones)
     depth = dict(zip([z.id for z in zones], index.depth_m.tolist(), strict=True))
@@ -256,7 +252,11 @@ def test_zone_that_goes_ends_its_visits_as_reconciled() -> None:
     here = zone_of({"id": "here", "rect": [-100, -100, 100, 100]}, plane, 1)
     gone = zone_of({"id": "gone", "rect": [-200, -200, 200, 200]}, plane, 2)
     state = LiveState()
-    run([[Ping("phone", 5_000, *plane.at(0, 0), 8.0)]], ZoneTable.compile(ZoneIndex.build([here, gone])), state)
+    run(
+        [[Ping("phone", 5_000, *plane.at(0, 0), 8.0)]],
+        ZoneTable.compile(ZoneIndex.build([here, gone])),
+        state,
+    )
     step = reconcile(state, ZoneTable.compile(ZoneIndex.build([here])))
     step.apply(state)
     assert [(t.kind, t.device, t.zone, t.ts_ms) for t in step.transitions] == [

@@ -1,0 +1,121 @@
+"""The HTTP API: every route on one screen, and the application that serves them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+
+from geotarget.api import (
+    campaigns,
+    deliveries,
+    endpoints,
+    health,
+    history,
+    keys,
+    openapi,
+    pings,
+    problems,
+    profiles,
+    zones,
+)
+from geotarget.api.auth import Doorkeeper, Scope
+from geotarget.api.quarantine import Quarantine
+from geotarget.api.route import Body, GuardedRoute, Row
+from geotarget.api.services import Context, Limits, Services
+
+GEO = zones.GEOJSON
+JSON = ("application/json",)
+
+
+def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
+    """Return all routes: path, handler, what the key must allow, body, and what is special."""
+    get, put, post, delete = (partial(Row, each) for each in ("GET", "PUT", "POST", "DELETE"))
+    gone = partial(delete, status=204)
+    s = Scope
+    batch = Body(pings.MEDIA_TYPES, limits.pings_bytes, model=pings.PingsDocument)
+    zone = Body(zones.MEDIA_TYPES, limits.geometry.max_bytes, model=zones.FeatureDocument)
+    many = Body(
+        zones.MEDIA_TYPES, limits.geometry.max_collection_bytes, model=zones.FeaturesDocument
+    )
+    small = Body(JSON, limits.document_bytes, limits.document_depth)
+    watch = None if open_metrics else s.REPORTS_READ
+    return (
+        post("/v1/pings", pings.post_pings, s.PINGS_WRITE, batch, status=202, problems=(429,)),
+        get("/v1/zones", zones.list_zones, s.ZONES_READ, answer=zones.FeaturesAnswer, gives=GEO),
+        post("/v1/zones", zones.import_zones, s.ZONES_WRITE, many, problems=(429,)),
+        get("/v1/zones/{id:path}", zones.get_zone, s.ZONES_READ, **zones.ONE),
+        put("/v1/zones/{id:path}", zones.put_zone, s.ZONES_WRITE, zone, (429,), **zones.ONE),
+        gone("/v1/zones/{id:path}", zones.delete_zone, s.ZONES_WRITE),
+        get("/v1/campaigns", campaigns.list_campaigns, s.CAMPAIGNS_READ),
+        get("/v1/campaigns/{id:path}", campaigns.get_campaign, s.CAMPAIGNS_READ),
+        put("/v1/campaigns/{id:path}", campaigns.put_campaign, s.CAMPAIGNS_WRITE, small),
+        gone("/v1/campaigns/{id:path}", campaigns.delete_campaign, s.CAMPAIGNS_WRITE),
+        get("/v1/endpoints", endpoints.list_endpoints, s.ENDPOINTS_READ),
+        get("/v1/endpoints/{id:path}", endpoints.get_endpoint, s.ENDPOINTS_READ),
+        put("/v1/endpoints/{id:path}", endpoints.put_endpoint, s.ENDPOINTS_WRITE, small),
+        gone("/v1/endpoints/{id:path}", endpoints.delete_endpoint, s.ENDPOINTS_WRITE, None, (409,)),
+        get("/v1/profiles/{id:path}", profiles.get_profile, s.PROFILES_READ),
+        put("/v1/profiles/{id:path}", profiles.put_profile, s.PROFILES_WRITE, small),
+        gone("/v1/profiles/{id:path}", profiles.delete_profile, s.PROFILES_WRITE),
+        get("/v1/transitions", history.list_transitions, s.REPORTS_READ),
+        get("/v1/decisions", history.list_decisions, s.REPORTS_READ),
+        get("/v1/deliveries", deliveries.list_deliveries, s.REPORTS_READ),
+        get("/v1/deliveries/{id}", deliveries.get_delivery, s.REPORTS_READ),
+        post(
+            "/v1/deliveries/{id}:replay", deliveries.replay_delivery, s.DELIVERIES_WRITE, status=202
+        ),
+        get("/v1/dead-letters", deliveries.list_dead_letters, s.REPORTS_READ),
+        get("/v1/keys", keys.list_keys, s.ADMIN),
+        post("/v1/keys", keys.create_key, s.ADMIN, small, status=201),
+        gone("/v1/keys/{id}", keys.revoke_key, s.ADMIN),
+        get("/livez", health.livez, None),
+        get("/readyz", health.readyz, None, also={503: health.ReadyAnswer}),
+        get("/metrics", health.metrics, watch, answer=health.MetricsAnswer, gives="text/plain"),
+    )
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the application that serves the API.
+
+    Parameters
+    ----------
+    services
+        What it stands on. They are used, not owned: whoever made them stops them, after the
+        application.
+
+    Examples
+    --------
+    >>> from geotarget.api import create_app, Services  # doctest: +SKIP
+    >>> uvicorn.run(create_app(Services(...)))  # doctest: +SKIP
+    """
+    limits = services.limits
+    quarantine = Quarantine(
+        limits.geometry, limit_s=limits.check_s, memory_bytes=limits.check_memory_bytes
+    )
+    doorkeeper = Doorkeeper(services.store.authenticate, admin_key=services.admin_key)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            quarantine.close()
+
+    app = FastAPI(
+        title="geotarget",
+        version=services.version,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.context = Context(services, doorkeeper, quarantine)
+    rows = table(limits, open_metrics=services.open_metrics)
+    app.router.routes.extend(GuardedRoute(row) for row in rows)
+    problems.install(app)
+    openapi.install(app, rows)
+    return app

@@ -1,0 +1,283 @@
+"""``/v1/deliveries`` and ``/v1/dead-letters``: what went out, what did not, and once more."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from geotarget.api.history import From, OfDevice, To
+from geotarget.api.services import Here
+from geotarget.api.values import Cursor, Id, Limit, Name, Page, instant, instant_or_none
+from geotarget.errors import NotFound
+from geotarget.model import Attempt, Rejected
+from geotarget.store import DeliveryDetail, DeliveryRow
+
+State = Literal["pending", "delivered", "failed", "expired"]
+
+DELIVERY: dict[str, Any] = {
+    "id": "019b79a2c0fa9e01",
+    "endpoint": "crm",
+    "type": "offer.triggered",
+    "device": "device-17",
+    "created": "2026-01-01T12:00:15.000Z",
+    "expires": "2026-01-01T13:00:15.000Z",
+    "state": "delivered",
+    "attempts": 1,
+    "next_attempt": None,
+    "status": 204,
+    "finished": "2026-01-01T12:00:15.087Z",
+}
+ATTEMPT: dict[str, Any] = {
+    "attempt": 1,
+    "started": "2026-01-01T12:00:15.012Z",
+    "duration_ms": 75,
+    "state": "delivered",
+    "status": 204,
+    "error": "",
+    "answer": "",
+}
+
+OfEndpoint = Annotated[Name | None, Query(description="Only this endpoint.")]
+OfType = Annotated[
+    Name | None,
+    Query(description="Only this type of event.", examples=["offer.triggered"]),
+]
+OfState = Annotated[State | None, Query(description="Only in this state.")]
+
+
+class DeliveryAnswer(BaseModel):
+    """One event on its way to one endpoint."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DELIVERY]})
+
+    id: str = Field(description="The `webhook-id` that the receiver sees.")
+    endpoint: str
+    type: str
+    device: str
+    created: str
+    expires: str | None = Field(description="After this it is not sent any more.")
+    state: State
+    attempts: int = Field(description="How often it was posted.")
+    next_attempt: str | None = Field(description="While it is pending: when it is posted next.")
+    status: int | None = Field(description="HTTP status of the last attempt.")
+    finished: str | None = Field(description="When it stopped being pending.")
+
+    @classmethod
+    def of(cls, row: DeliveryRow) -> DeliveryAnswer:
+        """Return what the API says about a delivery."""
+        return cls(
+            id=row.webhook_id,
+            endpoint=row.endpoint,
+            type=row.type,
+            device=row.device,
+            created=instant(row.created_ms),
+            expires=instant_or_none(row.expires_ms),
+            state=row.state,  # type: ignore[arg-type] # the store's states are these four
+            attempts=row.attempts,
+            next_attempt=instant(row.next_attempt_ms) if row.state == "pending" else None,
+            status=row.status,
+            finished=instant_or_none(row.finished_ms),
+        )
+
+
+class DeliveryPage(Page[DeliveryAnswer]):
+    """Deliveries, newest first."""
+
+
+class AttemptAnswer(BaseModel):
+    """What one post came to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ATTEMPT]})
+
+    attempt: int
+    started: str
+    duration_ms: int
+    state: State = Field(description="What it left the delivery in.")
+    status: int | None = Field(description="Null when there was no answer.")
+    error: str = Field(description="Why there was none.")
+    answer: str = Field(description="The beginning of what the receiver answered.")
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> AttemptAnswer:
+        """Return what the API says about an attempt."""
+        return cls(
+            attempt=attempt.attempt,
+            started=instant(attempt.started_ms),
+            duration_ms=attempt.duration_ms,
+            state=attempt.state,  # type: ignore[arg-type] # the store's states are these four
+            status=attempt.status,
+            error=attempt.error,
+            answer=attempt.answer,
+        )
+
+
+class DeliveryDetailAnswer(DeliveryAnswer):
+    """One delivery with what is posted and how that went."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                DELIVERY | {"body": {"type": "offer.triggered", "data": {}}, "history": [ATTEMPT]}
+            ]
+        }
+    )
+
+    body: dict[str, Any] = Field(description="What is posted.")
+    history: list[AttemptAnswer] = Field(description="All attempts, oldest first.")
+
+    @classmethod
+    def of_detail(cls, detail: DeliveryDetail) -> DeliveryDetailAnswer:
+        """Return what the API says about a delivery in full."""
+        return cls(
+            **DeliveryAnswer.of(detail.delivery).model_dump(),
+            body=msgspec.json.decode(detail.body),
+            history=[AttemptAnswer.of(each) for each in detail.attempts],
+        )
+
+
+class EventAnswer(BaseModel):
+    """One event and its deliveries, one per endpoint."""
+
+    id: str = Field(description="The `webhook-id` that receivers see.")
+    items: list[DeliveryDetailAnswer]
+
+
+class ReplayAnswer(BaseModel):
+    """How many deliveries wait for their next attempt now."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"requeued": 1}]})
+
+    requeued: int
+
+
+class DeadLetterAnswer(BaseModel):
+    """A ping or message that was refused."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "source": "pings/device-17",
+                    "received": "2026-01-01T12:00:00.250Z",
+                    "reason": "latitude",
+                    "detail": "$.lat: latitude must be within -90 and 90, not 95.0",
+                    "index": None,
+                    "payload": '{"ts": 1767268800, "lat": 95.0, "lng": 24.9}',
+                    "encoding": "text",
+                }
+            ]
+        }
+    )
+
+    source: str = Field(description="The MQTT topic, or `http`.")
+    received: str
+    reason: str = Field(description="A short code, also in the metrics.")
+    detail: str = Field(description="Place, value and bound.")
+    index: int | None = Field(description="Position in an array message.")
+    payload: str = Field(description="What came, at most 64 KiB of it.")
+    encoding: Literal["text", "base64"] = Field(description="How `payload` is written.")
+
+    @classmethod
+    def of(cls, letter: Rejected) -> DeadLetterAnswer:
+        """Return what the API says about a dead letter."""
+        try:
+            payload, encoding = letter.payload.decode(), "text"
+        except UnicodeDecodeError:
+            payload, encoding = base64.b64encode(letter.payload).decode(), "base64"
+        return cls(
+            source=letter.source,
+            received=instant(letter.received_ms),
+            reason=letter.reason,
+            detail=letter.detail,
+            index=letter.index,
+            payload=payload,
+            encoding=encoding,  # type: ignore[arg-type] # set three lines above
+        )
+
+
+class DeadLetterPage(Page[DeadLetterAnswer]):
+    """Dead letters, newest first."""
+
+
+def list_deliveries(
+    here: Here,
+    *,
+    device: OfDevice = None,
+    endpoint: OfEndpoint = None,
+    type: OfType = None,
+    state: OfState = None,
+    since: From = None,
+    to: To = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> DeliveryPage:
+    """List deliveries.
+
+    Newest first, without their bodies. An event that goes to two endpoints is two deliveries.
+    """
+    page = here.services.store.deliveries_page(
+        device=device,
+        endpoint=endpoint,
+        type=type,
+        state=state,
+        from_ms=since,
+        to_ms=to,
+        limit=limit,
+        cursor=cursor,
+    )
+    return DeliveryPage(items=[DeliveryAnswer.of(each) for each in page.items], next=page.next)
+
+
+def get_delivery(id: Id, here: Here) -> EventAnswer:
+    """Show one event and its deliveries.
+
+    By `webhook-id`: what is posted, to whom, and all attempts.
+    """
+    found = here.services.store.delivery(id)
+    if not found:
+        raise NotFound("delivery", id)
+    return EventAnswer(id=id, items=[DeliveryDetailAnswer.of_detail(each) for each in found])
+
+
+def replay_delivery(
+    id: Id,
+    here: Here,
+    endpoint: Annotated[Name | None, Query(description="Only to this endpoint.")] = None,
+) -> ReplayAnswer:
+    """Send an event again.
+
+    Delivered or not: the same bytes under the same `webhook-id`, at once.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    requeued = here.services.store.requeue(id, endpoint, now_ms=now_ms)
+    if not requeued:
+        raise NotFound("delivery", id)
+    here.services.wake_delivery()
+    return ReplayAnswer(requeued=requeued)
+
+
+def list_dead_letters(
+    here: Here,
+    *,
+    reason: Annotated[
+        Name | None,
+        Query(description="Only with this reason.", examples=["latitude"]),
+    ] = None,
+    since: From = None,
+    to: To = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> DeadLetterPage:
+    """List dead letters.
+
+    Pings and messages that were refused, newest first, with the reason.
+    """
+    page = here.services.store.dead_letters_page(
+        reason=reason, from_ms=since, to_ms=to, limit=limit, cursor=cursor
+    )
+    return DeadLetterPage(items=[DeadLetterAnswer.of(each) for each in page.items], next=page.next)

@@ -1,0 +1,298 @@
+"""One row of the route table, and what is checked before its handler runs.
+
+The order matters: who is calling comes first, so that nobody without a key makes us read a byte of
+a body; then the media type; then the body, never more of it than the route allows, whatever
+Content-Length says. JSON documents are read strictly: no NaN, no NUL in text, no deeper than
+allowed. What a handler gets has passed all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+import msgspec
+from fastapi import Depends, HTTPException
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from geotarget.api.auth import Scope
+from geotarget.api.problems import Unacceptable, show
+from geotarget.api.services import context_of
+from geotarget.errors import Problem
+
+TAGS: Mapping[str, tuple[str, ...]] = {
+    "Pings": ("/v1/pings",),
+    "Zones": ("/v1/zones",),
+    "Campaigns": ("/v1/campaigns",),
+    "Endpoints": ("/v1/endpoints",),
+    "Profiles": ("/v1/profiles",),
+    "History": ("/v1/transitions", "/v1/decisions", "/v1/deliveries", "/v1/dead-letters"),
+    "Keys": ("/v1/keys",),
+}
+"""Headings of the documentation, by path; the rest is about the service's health."""
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a route takes.
+
+    Parameters
+    ----------
+    takes
+        Media types.
+    most_bytes, most_depth
+        Size, and nesting where it is read as a JSON document.
+    model
+        Documents a body that the handler reads itself.
+    """
+
+    takes: tuple[str, ...]
+    most_bytes: int
+    most_depth: int = 32
+    model: type[BaseModel] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A method on a path, who may call it, what it takes and what it answers.
+
+    Parameters
+    ----------
+    method, path, handler
+        The handler's docstring is the documentation: first line and the rest.
+    scope
+        What the key must allow; None answers everybody.
+    body
+        What it takes; None when there is no body.
+    problems
+        Statuses of problems beyond those that follow from the rest.
+    status
+        Of the answer when all is well.
+    answer, gives
+        Documents an answer that the handler writes itself: its model and its media type.
+    also
+        Other statuses that are answered with a model.
+    """
+
+    method: str
+    path: str
+    handler: Callable[..., Any]
+    scope: Scope | None
+    body: Body | None = None
+    problems: tuple[int, ...] = ()
+    status: int = 200
+    answer: type[BaseModel] | None = None
+    gives: str = "application/json"
+    also: Mapping[int, type[BaseModel]] = field(default_factory=dict)
+
+    @property
+    def tag(self) -> str:
+        """The heading in the documentation."""
+        return next((tag for tag, paths in TAGS.items() if self.path.startswith(paths)), "Health")
+
+    @property
+    def summary(self) -> str:
+        """First line of the handler's docstring, without the stop."""
+        return (self.handler.__doc__ or "").strip().split("\n")[0].rstrip(".")
+
+    @property
+    def description(self) -> str:
+        """The rest of it, as one paragraph per paragraph."""
+        _, _, rest = (self.handler.__doc__ or "").strip().partition("\n")
+        paragraphs = (" ".join(each.split()) for each in rest.split("\n\n"))
+        return "\n\n".join(each for each in paragraphs if each)
+
+    def statuses(self) -> list[int]:
+        """Return the statuses of all problems that this may answer."""
+        found = {500, 503, *self.problems}
+        if self.scope is not None:
+            found |= {401, 403}
+        if self.body is not None:
+            found |= {413, 415, 422}
+        if "{" in self.path or self.method == "GET":
+            found |= {422}
+        if "{" in self.path and self.method != "PUT":
+            found |= {404}
+        return sorted(found - set(self.also))
+
+
+class GuardedRoute(APIRoute):
+    """A route that lets a request through to FastAPI when it has passed the checks."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        empty = row.status == 204
+        super().__init__(
+            row.path,
+            row.handler,
+            methods=[row.method],
+            status_code=row.status,
+            operation_id=row.handler.__name__,
+            summary=row.summary,
+            description=row.description,
+            tags=[row.tag],
+            response_description="Done" if empty else "As asked",
+        )
+
+    def get_route_handler(self) -> Handler:
+        """Return FastAPI's handler behind the checks."""
+        inner = super().get_route_handler()
+        row = self.row
+
+        async def handle(request: Request) -> Response:
+            if row.scope is not None:
+                await context_of(request).doorkeeper.admit(request, row.scope)
+            if row.body is not None:
+                check_media_type(request, row.body.takes)
+                request = BoundedRequest(request, row.body)
+            return await inner(request)
+
+        return handle
+
+
+def check_media_type(request: Request, accepted: tuple[str, ...]) -> None:
+    """Check the Content-Type of a request.
+
+    Raises
+    ------
+    HTTPException
+        415, with what would be understood.
+    """
+    given = request.headers.get("content-type", "")
+    if given.partition(";")[0].strip().lower() not in accepted:
+        raise HTTPException(
+            415,
+            f"send Content-Type: {' or '.join(accepted)}"
+            + (f", not {show(given)}" if given else ""),
+            {"Accept": ", ".join(accepted)},
+        )
+
+
+class BoundedRequest(Request):
+    """A request whose body is read only as far as its route allows."""
+
+    def __init__(self, request: Request, bounds: Body) -> None:
+        super().__init__(request.scope, request.receive)
+        self._bounds = bounds
+        self._read: bytes | None = None
+
+    async def body(self) -> bytes:
+        """Return the body.
+
+        Raises
+        ------
+        HTTPException
+            413, as soon as more than the route's bound is declared or has come.
+        """
+        if self._read is None:
+            self._read = await self._read_all()
+        return self._read
+
+    async def _read_all(self) -> bytes:
+        declared = self.headers.get("content-length", "")
+        if declared.isdecimal():
+            self._bound(int(declared))
+        pieces: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            piece = message.get("body", b"")
+            size += len(piece)
+            self._bound(size)
+            pieces.append(piece)
+            if not message.get("more_body", False):
+                return b"".join(pieces)
+
+    def _bound(self, size: int) -> None:
+        if size > self._bounds.most_bytes:
+            raise HTTPException(
+                413, f"the body may have {self._bounds.most_bytes} bytes", {"Connection": "close"}
+            )
+
+    async def json(self) -> Any:
+        """Return the body as a JSON document.
+
+        Raises
+        ------
+        Unacceptable
+            It is not JSON, too deep, or holds text that can't be stored.
+        """
+        return strict_json(await self.body(), most_depth=self._bounds.most_depth)
+
+
+async def _raw(request: Request) -> bytes:
+    return await request.body()
+
+
+RawBody = Annotated[bytes, Depends(_raw)]
+"""A handler's parameter that is the body as it came."""
+
+
+def strict_json(body: bytes, *, most_depth: int) -> Any:
+    """Return what a JSON document holds.
+
+    Parameters
+    ----------
+    body
+        UTF-8.
+    most_depth
+        Nesting of arrays and objects.
+
+    Raises
+    ------
+    Unacceptable
+        With the byte, or the JSON path, where it goes wrong.
+
+    Examples
+    --------
+    >>> strict_json(b'{"a": [1, 2]}', most_depth=2)
+    {'a': [1, 2]}
+    """
+    try:
+        document = msgspec.json.decode(body)
+    except RecursionError:
+        raise Unacceptable(Problem("$", "", f"nested deeper than {most_depth} levels")) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unacceptable(Problem("$", show(body[:80]), f"is not JSON: {error}")) from None
+    try:
+        _inspect(document, most_depth)
+    except _Found as found:
+        path = "$" + "".join(reversed(found.steps))
+        raise Unacceptable(Problem(path, "", found.reason.format(most_depth=most_depth))) from None
+    return document
+
+
+class _Found(Exception):
+    """Something that may not be in a document; collects the steps to it on the way out."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.steps: list[str] = []
+
+
+def _inspect(value: object, depth: int) -> None:
+    if isinstance(value, str):
+        if "\0" in value:
+            raise _Found("text may not hold the character NUL")
+    elif isinstance(value, dict | list):
+        if depth == 0:
+            raise _Found("nested deeper than {most_depth} levels")
+        if isinstance(value, dict):
+            _inspect("".join(value), depth)
+        for step, each in cast(
+            "Any", value.items() if isinstance(value, dict) else enumerate(value)
+        ):
+            try:
+                _inspect(each, depth - 1)
+            except _Found as found:
+                found.steps.append(f".{step}" if isinstance(step, str) else f"[{step}]")
+                raise

@@ -1,0 +1,165 @@
+"""Values that several resources share: ids, instants, pages; how they are read and shown.
+
+Instants are RFC 3339 in UTC with milliseconds when we say them; a query may also give epoch
+seconds. Pages carry an opaque cursor: it is valid for the same query only.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Path, Query
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
+
+from geotarget.geojson.properties import id_problem
+
+T = TypeVar("T")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST_S = 253_402_300_799
+"""The last second of the year 9999."""
+
+PLAIN_TEXT = r"^[^\x00-\x1f\x7f]*$"
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=PLAIN_TEXT)]
+"""An id: 1 to 128 characters, none of them a control character."""
+
+Line = Annotated[str, StringConstraints(max_length=200, pattern=PLAIN_TEXT)]
+"""A line of text for people."""
+
+
+def _check_id(id: str) -> str:
+    if reason := id_problem(id):
+        raise ValueError(reason)
+    return id
+
+
+Id = Annotated[
+    str,
+    AfterValidator(_check_id),
+    Path(
+        min_length=1,
+        max_length=128,
+        description="Chosen by its author: 1 to 128 printable characters. Slashes may separate "
+        "parts, as in `way/4711`.",
+        examples=["kamppi"],
+    ),
+]
+"""The id in a path."""
+
+Limit = Annotated[int, Query(ge=1, le=1000, description="Most items in the answer.")]
+Cursor = Annotated[
+    str | None,
+    Query(
+        max_length=500,
+        pattern=PLAIN_TEXT,
+        description="`next` of the page before; the other parameters must stay the same.",
+    ),
+]
+
+
+class Document(BaseModel):
+    """A body that a client sends: unknown members are refused, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+
+class Page(BaseModel, Generic[T]):
+    """Some of the items, newest or lowest first, and how to get the next ones."""
+
+    items: list[T]
+    next: str | None = Field(description="Cursor of the next page; null on the last one.")
+
+
+def _refuse(value: object) -> object:
+    if value is not None:
+        raise PydanticCustomError("not_yet", "not supported yet by this version")
+    return value
+
+
+NotYet = Annotated[SkipJsonSchema[Any], BeforeValidator(_refuse), Field(exclude=True)]
+"""A member that the contract has and this version has not: refused by name."""
+
+
+def instant(ms: int) -> str:
+    """Return an instant as RFC 3339.
+
+    Parameters
+    ----------
+    ms
+        Unix milliseconds.
+
+    Examples
+    --------
+    >>> instant(1_767_268_800_250)
+    '2026-01-01T12:00:00.250Z'
+    """
+    text = (EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
+
+
+def instant_or_none(ms: int | None) -> str | None:
+    """Return an instant as RFC 3339, None for None."""
+    return None if ms is None else instant(ms)
+
+
+def parse_instant(text: str) -> int:
+    """Return the Unix milliseconds of an RFC 3339 date-time or of epoch seconds.
+
+    Raises
+    ------
+    ValueError
+        It is neither, or out of the years 1970 to 9999.
+
+    Examples
+    --------
+    >>> parse_instant("2026-01-01T12:00:00.25Z"), parse_instant("1767268800.25")
+    (1767268800250, 1767268800250)
+    """
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        seconds = float(text)
+    else:
+        try:
+            at = datetime.fromisoformat(text.upper())
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None:
+            raise ValueError(
+                "must be RFC 3339 with an offset (2026-01-01T12:00:00Z) or epoch seconds"
+            )
+        seconds = (at - EPOCH).total_seconds()
+    if not 0 <= seconds <= LATEST_S:
+        raise ValueError("must be within the years 1970 and 9999")
+    return round(seconds * 1000)
+
+
+def _parse(value: object) -> object:
+    return parse_instant(value) if isinstance(value, str) else value
+
+
+Instant = Annotated[
+    int,
+    BeforeValidator(_parse),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "number", "minimum": 0, "maximum": LATEST_S},
+            ],
+            "examples": ["2026-01-01T12:00:00Z"],
+        }
+    ),
+]
+"""A query parameter that is an instant; the handler gets Unix milliseconds."""

@@ -1,0 +1,368 @@
+"""What this process matches against, and the only door through which it changes.
+
+Zones, campaigns and endpoints live in the store. The catalogue keeps a compiled copy of them, the
+`Snapshot`: immutable, taken whole by whoever needs it, and replaced by one assignment, so readers
+never lock and never see half a change. A write is checked here, committed by the store under a
+new revision, and only then swapped in. Other processes notice the revision and catch up.
+
+Costs: taking the snapshot is one attribute read. Asking the store for its revision is one short
+query, four times a second. A change costs the covers of the zones that changed and the
+compilation of the campaign table; covers of unchanged zones are kept. Writers take turns: an
+import of many zones holds the others back until its one swap, readers go on undisturbed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import structlog
+
+from geotarget.engine.zone_index import ZoneIndex
+from geotarget.errors import Conflict, InvalidCampaign, NotFound, Problem, StoreError
+from geotarget.model import Campaign, Endpoint, Zone
+from geotarget.store import Store
+from geotarget.targeting import (
+    CampaignTable,
+    validate_offer,
+    validate_schedule,
+    validate_trigger,
+)
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 500
+"""Zones in one transaction of an import: long enough to be fast, short enough to let the
+pipeline's transaction in between."""
+
+NAMED_IN_CONFLICT = 10
+"""How many campaigns a refusal names before it counts the rest."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """The catalogue at one revision, compiled.
+
+    Parameters
+    ----------
+    revision
+        The store's catalogue revision that this holds at least; rises with every change.
+    index
+        The active zones, ready for `ZoneIndex.query`.
+    zones
+        The same zones by id.
+    campaigns
+        All campaigns, whatever their status, in the order of their ids.
+    endpoints
+        All endpoints by id.
+    table
+        Which campaigns listen to which zones.
+    """
+
+    revision: int
+    index: ZoneIndex
+    zones: Mapping[str, Zone]
+    campaigns: tuple[Campaign, ...]
+    endpoints: Mapping[str, Endpoint]
+    table: CampaignTable
+
+
+def _accept_any(url: str) -> None:
+    """Stand in where no policy on URLs was given."""
+
+
+class Catalog:
+    """Owns the current snapshot and the life of zones, campaigns and endpoints.
+
+    Thread-safe. The first snapshot is read at once.
+
+    Parameters
+    ----------
+    store
+        Where the catalogue is kept.
+    check_url
+        Called with an endpoint's URL before it is stored; raises `InvalidEndpoint` when the
+        operator's rules on outgoing connections forbid it. By default every URL passes.
+
+    Raises
+    ------
+    StoreError
+        The catalogue can't be read.
+
+    Examples
+    --------
+    >>> from geotarget.store import Store
+    >>> with Store.open("sqlite://") as store:
+    ...     catalog = Catalog(store)
+    ...     len(catalog.snapshot.index)
+    0
+    """
+
+    def __init__(self, store: Store, *, check_url: Callable[[str], None] = _accept_any) -> None:
+        self._store = store
+        self._check_url = check_url
+        self._lock = threading.RLock()
+        self._stopping = threading.Event()
+        self._follower: threading.Thread | None = None
+        self._trouble = ""
+        index = ZoneIndex.build(())
+        self._snapshot = Snapshot(0, index, {}, (), {}, CampaignTable.compile((), ()))
+        self.refresh()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The current snapshot; hold on to it for as long as one piece of work lasts."""
+        return self._snapshot
+
+    @property
+    def trouble(self) -> str:
+        """Why the follower can't keep up, in words; empty while it can."""
+        return self._trouble
+
+    # -- catching up ------------------------------------------------------------------------
+
+    def refresh(self) -> bool:
+        """Catch up with the store.
+
+        Returns
+        -------
+        bool
+            Whether there was anything new.
+
+        Raises
+        ------
+        StoreError
+            The store can't be read; the snapshot stays as it is.
+        """
+        if self._store.catalog_revision() == self._snapshot.revision:
+            return False
+        with self._lock:
+            # Read before the rows: a change that lands in between is seen twice, never missed.
+            revision = self._store.catalog_revision()
+            before = self._snapshot
+            if revision == before.revision:
+                return False
+            put, removed = self._store.zones(since_revision=before.revision)
+            endpoints = {each.id: each for each in self._store.endpoints()}
+            campaigns = tuple(sorted(self._store.campaigns(), key=lambda each: each.id))
+            index = _follow_zones(before.index, put, removed)
+            zones = before.zones
+            if index is not before.index:
+                zones = MappingProxyType({zone.id: zone for zone in index.zones})
+            self._snapshot = Snapshot(
+                revision=revision,
+                index=index,
+                zones=zones,
+                campaigns=campaigns,
+                endpoints=MappingProxyType(endpoints),
+                table=CampaignTable.compile(campaigns, index.zones),
+            )
+        log.info(
+            "catalogue changed",
+            revision=revision,
+            zones=len(index),
+            campaigns=len(campaigns),
+            endpoints=len(endpoints),
+        )
+        return True
+
+    def follow(self, *, interval_s: float = 0.25) -> None:
+        """Start to watch for changes by other processes, in a thread; end it with `stop`.
+
+        Parameters
+        ----------
+        interval_s
+            How often the revision is asked for, seconds.
+        """
+        if self._follower is not None:
+            return
+        self._stopping.clear()
+        self._follower = threading.Thread(
+            target=self._watch, args=(interval_s,), name="catalogue", daemon=True
+        )
+        self._follower.start()
+
+    def stop(self) -> None:
+        """End the follower and wait for it; harmless when there is none."""
+        self._stopping.set()
+        if self._follower is not None:
+            self._follower.join()
+            self._follower = None
+
+    def _watch(self, interval_s: float) -> None:
+        while not self._stopping.wait(interval_s):
+            try:
+                self.refresh()
+            except StoreError as error:
+                self._complain(str(error))
+            except Exception as error:
+                # A thread that dies here would leave this process on an old catalogue in
+                # silence; readiness reports the trouble instead, and the next round tries again.
+                log.exception("catalogue can't be followed")
+                self._complain(f"{type(error).__name__}: {error}")
+            else:
+                self._trouble = ""
+
+    def _complain(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.warning("catalogue can't be followed", trouble=trouble)
+        self._trouble = trouble
+
+    # -- zones ------------------------------------------------------------------------------
+
+    def put_zones(self, zones: Sequence[Zone]) -> list[Zone]:
+        """Store zones and match against them from now on.
+
+        Parameters
+        ----------
+        zones
+            Valid zones, as `geojson` returns them, each id once. A zone whose `active` is false
+            is kept but not matched. One that is stored just so already is left alone: its
+            revision stays, and nobody inside is judged again.
+
+        Returns
+        -------
+        list of Zone
+            The same with key and revision, in the same order.
+
+        Raises
+        ------
+        StoreError
+            A transaction failed. Of an import in several transactions the earlier ones stay;
+            importing the same file again is harmless.
+        """
+        stored: list[Zone] = []
+        with self._lock:
+            try:
+                for start in range(0, len(zones), CHUNK):
+                    stored += self._store.put_zones(zones[start : start + CHUNK])
+            finally:
+                self.refresh()
+        return stored
+
+    def delete_zones(self, ids: Collection[str]) -> list[str]:
+        """Forget zones; visits in them end.
+
+        Returns
+        -------
+        list of str
+            The ids that existed.
+        """
+        with self._lock:
+            removed = self._store.delete_zones(list(ids))
+            self.refresh()
+        return removed
+
+    # -- campaigns --------------------------------------------------------------------------
+
+    def put_campaign(self, campaign: Campaign) -> Campaign:
+        """Check and store a campaign.
+
+        Returns
+        -------
+        Campaign
+            The same with its version.
+
+        Raises
+        ------
+        InvalidCampaign
+            Its trigger contradicts itself, its dates or templates can't be read, or it names an
+            endpoint that does not exist; holds all of it.
+        """
+        problems = _problems(campaign)
+        with self._lock:
+            self.refresh()
+            problems += [
+                Problem(f"$.endpoints[{position}]", name, "no endpoint has this id")
+                for position, name in enumerate(campaign.endpoints)
+                if name not in self._snapshot.endpoints
+            ]
+            if problems:
+                raise InvalidCampaign(*problems)
+            stored = self._store.put_campaign(campaign)
+            self.refresh()
+        return stored
+
+    def delete_campaign(self, id: str) -> None:
+        """Forget a campaign; what it decided stays.
+
+        Raises
+        ------
+        NotFound
+            There is none of this id.
+        """
+        with self._lock:
+            if not self._store.delete_campaign(id):
+                raise NotFound("campaign", id)
+            self.refresh()
+
+    # -- endpoints --------------------------------------------------------------------------
+
+    def put_endpoint(self, endpoint: Endpoint) -> Endpoint:
+        """Check and store an endpoint.
+
+        Returns
+        -------
+        Endpoint
+            The same with its revision.
+
+        Raises
+        ------
+        InvalidEndpoint
+            Its URL may not be called.
+        """
+        self._check_url(endpoint.url)
+        with self._lock:
+            stored = self._store.put_endpoint(endpoint)
+            self.refresh()
+        return stored
+
+    def delete_endpoint(self, id: str) -> None:
+        """Forget an endpoint that no campaign uses.
+
+        Raises
+        ------
+        NotFound
+            There is none of this id.
+        Conflict
+            Campaigns, named in the message, would be left without it.
+        """
+        with self._lock:
+            self.refresh()
+            users = [each.id for each in self._snapshot.campaigns if id in each.endpoints]
+            if users:
+                named = ", ".join(users[:NAMED_IN_CONFLICT])
+                more = len(users) - NAMED_IN_CONFLICT
+                rest = f" and {more} more" if more > 0 else ""
+                raise Conflict(f"endpoint {id!r} is used by campaigns: {named}{rest}")
+            if not self._store.delete_endpoint(id):
+                raise NotFound("endpoint", id)
+            self.refresh()
+
+
+def _problems(campaign: Campaign) -> list[Problem]:
+    """Return everything that is wrong with a campaign by itself."""
+    checks: tuple[Callable[[], None], ...] = (
+        lambda: validate_trigger(campaign.trigger),
+        lambda: validate_schedule(campaign, path="$.schedule"),
+        lambda: validate_offer(campaign.offer),
+    )
+    problems: list[Problem] = []
+    for check in checks:
+        try:
+            check()
+        except InvalidCampaign as error:
+            problems += error.problems
+    return problems
+
+
+def _follow_zones(index: ZoneIndex, put: Sequence[Zone], removed: Collection[str]) -> ZoneIndex:
+    """Return the index after a change; the same object when nothing in it changed."""
+    known = {zone.id for zone in index.zones}
+    matched = [zone for zone in put if zone.active]
+    gone = {zone.id for zone in put if not zone.active}.union(removed) & known
+    if not matched and not gone:
+        return index
+    return index.with_changes(put=matched, remove=gone)

@@ -1,0 +1,67 @@
+"""The command line: one module per kind of command, nothing heavy before a command needs it.
+
+``geotarget --help`` loads neither numba nor geopandas nor the API and answers in a fifth of a
+second; each command imports its rooms when it runs. What geotarget raises on purpose becomes one
+message on standard error and an exit status: 2 when the caller has to change something, 1 when
+something failed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from geotarget import __version__
+from geotarget.cli import catalogue, keys, pings, processes
+from geotarget.cli.options import example
+from geotarget.errors import BrokerError, GeotargetError, InvalidInput, Overloaded, StoreError
+
+FAILED = 1
+REFUSED = 2
+INTERRUPTED = 130
+
+MOST_PROBLEMS = 20
+"""A message names so many; `geotarget zones validate` names all."""
+
+app = typer.Typer(
+    name="geotarget",
+    help="Geofencing and location targeting: pings in over MQTT, exact entries, signed offers out.",
+    epilog=example("geotarget up --demo"),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+processes.register(app)
+pings.register(app)
+app.add_typer(catalogue.app, name="zones")
+app.add_typer(keys.app, name="keys")
+
+
+@app.command(epilog=example("geotarget version"))
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except GeotargetError as error:
+        typer.echo(_message(error), err=True)
+        failed = isinstance(error, StoreError | BrokerError | Overloaded)
+        sys.exit(FAILED if failed else REFUSED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _message(error: GeotargetError) -> str:
+    """Return what a person is told: one problem a line."""
+    if not isinstance(error, InvalidInput):
+        return f"error: {error}"
+    lines = [f"error: {problem}" for problem in error.problems[:MOST_PROBLEMS]]
+    left = len(error.problems) - MOST_PROBLEMS
+    return "\n".join([*lines, f"and {left:,} more problems"] if left > 0 else lines)

@@ -1,0 +1,396 @@
+"""The sender: takes due deliveries from the outbox, posts them, writes down what came of it.
+
+One coroutine decides, so there is nothing to lock: it marks finished attempts in bulk, claims as
+many deliveries as endpoints have free slots, and rests until something changes. Posts are tasks of
+their own; calls of the outbox run in one thread, so neither waits for the other. Each endpoint has
+its own slots, so one that hangs holds up nobody else, and one that keeps failing is only probed.
+
+A claim is a lease: whoever dies with it loses it to the next claimer after a minute. Hence a
+delivery arrives at least once, under the same webhook id and with the same bytes every time.
+
+A delivery costs some 200 µs of CPU to a receiver nearby, most of them in the HTTP client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from typing import ParamSpec, Protocol, TypeVar
+
+import structlog
+
+from geotarget import metrics
+from geotarget.delivery import signature
+from geotarget.delivery.egress import Transport
+from geotarget.delivery.lane import Lane, doubled
+from geotarget.delivery.schedule import (
+    DELAYS_S,
+    Answer,
+    Outcome,
+    Verdict,
+    verdict,
+)
+from geotarget.errors import GeotargetError, StoreError
+from geotarget.model import Attempt, Claimed, Endpoint
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MARK_AT_MOST, MARK_WITHIN_S = 100, 0.01
+SLOTS_WHEN_SCARCE = 2
+_MAX_BACK_OFF_S = 5.0
+
+_attempts = {outcome: metrics.webhook_attempts.labels(outcome.value) for outcome in Outcome}
+log = structlog.get_logger(__name__)
+
+
+class Outbox(Protocol):
+    """What the sender needs of the store. Both calls may block; they run in one thread."""
+
+    def claim(self, *, now_ms: int, limits: Mapping[str, int], lease_ms: int) -> list[Claimed]:
+        """Lease at most ``limits[endpoint]`` due deliveries of each endpoint."""
+        ...
+
+    def mark(self, attempts: Sequence[Attempt]) -> None:
+        """Write down attempts; the same attempt twice has the effect of one."""
+        ...
+
+
+class Sender:
+    """Posts what is due until it is told to stop.
+
+    Parameters
+    ----------
+    outbox
+        Where deliveries come from and attempts go to.
+    endpoints
+        Returns the current endpoints by id; called often, must not block.
+    transport
+        Closed by the sender at the end.
+    concurrency, endpoint_concurrency
+        Posts at one time: over all, and to one endpoint.
+    lease_s
+        How long a claim holds; longer than a post can take.
+    poll_s
+        How often to look for deliveries that became due without a `wake`.
+    drain_s
+        How long posts may go on after the stop.
+    probe_s
+        Pause before an endpoint that failed five times in a row is tried again, with one post at
+        a time; it doubles up to 30 s and ends with the first success.
+    delays_s
+        Seconds before each attempt; their number is the number of attempts.
+    on_gone
+        Called in the outbox's thread with the endpoint's id and the reason when a receiver
+        answers 410; it should disable the endpoint.
+    now_ms
+        The clock, Unix milliseconds.
+    random
+        Source of jitter.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        endpoints: Callable[[], Mapping[str, Endpoint]],
+        transport: Transport,
+        *,
+        concurrency: int = 128,
+        endpoint_concurrency: int = 16,
+        lease_s: float = 60.0,
+        poll_s: float = 0.5,
+        drain_s: float = 20.0,
+        probe_s: float = 1.0,
+        delays_s: Sequence[float] = DELAYS_S,
+        on_gone: Callable[[str, str], None] | None = None,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        random: Random | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._endpoints = endpoints
+        self._transport = transport
+        self._concurrency = concurrency
+        self._per_endpoint = endpoint_concurrency
+        self._lease_ms = round(lease_s * 1000)
+        self._poll_s = poll_s
+        self._drain_s = drain_s
+        self._probe_s = probe_s
+        self._delays_s = tuple(delays_s)
+        self._on_gone = on_gone
+        self._now_ms = now_ms
+        self._random = random or Random()  # noqa: S311  # jitter is no secret
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+        self._woken = True
+        self._next_poll = 0.0
+        self._lanes: dict[str, Lane] = {}
+        # Endpoints that may have something due, the one that waited longest first.
+        self._hungry: dict[str, None] = {}
+        self._posts: set[asyncio.Task[None]] = set()
+        self._results: list[Attempt] = []
+        self._mark_at = 0.0
+        # In flight or not yet marked: a lease that ran out meanwhile must not post twice.
+        self._held: set[tuple[str, str]] = set()
+        self._store_failures = 0
+
+    def wake(self) -> None:
+        """Say that there is something new in the outbox. Any thread may; it never blocks."""
+        self._woken = True
+        loop = self._loop
+        if loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(self._changed.set)
+        except RuntimeError:  # the loop was closed this instant: nobody is left to wake
+            return
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send until `stop` is set, then finish the posts under way, mark them and close.
+
+        Raises
+        ------
+        Exception
+            Whatever the outbox raises beyond `StoreError`, which is logged and retried.
+        """
+        self._loop = asyncio.get_running_loop()
+        stopped = asyncio.create_task(stop.wait())
+        stopped.add_done_callback(lambda _: self._changed.set())
+        with ThreadPoolExecutor(1, thread_name_prefix="outbox") as self._thread:
+            try:
+                while not stop.is_set():
+                    await self._turn()
+                await self._drain()
+            finally:
+                self._loop = None
+                stopped.cancel()
+                await self._abandon()
+                await self._transport.close()
+
+    async def _turn(self) -> None:
+        """Mark, claim or rest: one step of the sender."""
+        assert self._loop is not None
+        now = self._loop.time()
+        if self._results and (len(self._results) >= MARK_AT_MOST or now >= self._mark_at):
+            await self._mark()
+            return
+        if self._woken or now >= self._next_poll:
+            self._woken, self._next_poll = False, now + self._poll_s
+            for endpoint_id in self._endpoints():
+                self._hungry.setdefault(endpoint_id)
+        limits = self._limits(now)
+        if limits:
+            await self._claim(limits)
+            return
+        until = min(self._next_poll, self._mark_at) if self._results else self._next_poll
+        await self._rest(until - now)
+
+    async def _rest(self, seconds: float) -> None:
+        if seconds > 0 and not self._woken:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+        self._changed.clear()
+
+    def _limits(self, now: float) -> dict[str, int]:
+        """Share the free slots out among the endpoints that may have something due."""
+        room = self._concurrency - len(self._posts)
+        if room <= 0 or not self._hungry:
+            return {}
+        endpoints = self._endpoints()
+        scarce = room <= self._concurrency // 4
+        wanted: dict[str, int] = {}
+        for endpoint_id in list(self._hungry):
+            endpoint = endpoints.get(endpoint_id)
+            if endpoint is None or endpoint.disabled_reason or self._is_gone(endpoint):
+                del self._hungry[endpoint_id]
+                continue
+            lane = self._lane(endpoint_id)
+            free = lane.free(now, self._per_endpoint)
+            if scarce:
+                # The last quarter is for those that have next to nothing: a few endpoints that
+                # answer slowly must not fill every slot there is.
+                free = min(free, SLOTS_WHEN_SCARCE - lane.in_flight)
+            if free > 0:
+                wanted[endpoint_id] = free
+        if not wanted:
+            return {}
+        share = max(1, room // len(wanted))
+        limits: dict[str, int] = {}
+        for endpoint_id, free in wanted.items():
+            limits[endpoint_id] = min(free, share, room)
+            room -= limits[endpoint_id]
+            if room <= 0:
+                break
+        return limits
+
+    async def _claim(self, limits: Mapping[str, int]) -> None:
+        try:
+            claimed = await self._in_thread(
+                self._outbox.claim, now_ms=self._now_ms(), limits=limits, lease_ms=self._lease_ms
+            )
+        except StoreError as error:
+            await self._back_off("claim", error)
+            return
+        self._store_failures = 0
+        endpoints = self._endpoints()
+        counts = dict.fromkeys(limits, 0)
+        for delivery in claimed:
+            counts[delivery.endpoint] += 1
+            key = (delivery.webhook_id, delivery.endpoint)
+            endpoint = endpoints.get(delivery.endpoint)
+            if key in self._held or endpoint is None:
+                continue  # its lease brings it back
+            self._held.add(key)
+            self._lane(delivery.endpoint).in_flight += 1
+            task = asyncio.create_task(self._deliver(delivery, endpoint))
+            self._posts.add(task)
+            task.add_done_callback(self._posts.discard)
+        for endpoint_id, limit in limits.items():
+            self._hungry.pop(endpoint_id, None)
+            if counts[endpoint_id] >= limit:  # there may be more: ask again, after the others
+                self._hungry[endpoint_id] = None
+
+    async def _deliver(self, delivery: Claimed, endpoint: Endpoint) -> None:
+        lane = self._lane(endpoint.id)
+        attempt = delivery.attempts + 1
+        started_ms, began = self._now_ms(), time.perf_counter()
+        try:
+            if delivery.expires_ms is not None and started_ms >= delivery.expires_ms:
+                answer = Answer(None, error="expired before it could be sent")
+                judged = Verdict(Outcome.EXPIRED, "expired", started_ms)
+            else:
+                answer = await self._post(delivery, endpoint, started_ms)
+                metrics.webhook_seconds.observe(time.perf_counter() - began)
+                judged = verdict(
+                    answer,
+                    attempt=attempt,
+                    now_ms=self._now_ms(),
+                    expires_ms=delivery.expires_ms,
+                    random=self._random,
+                    delays_s=self._delays_s,
+                )
+                lane.learn(
+                    answer,
+                    now=asyncio.get_running_loop().time(),
+                    now_ms=self._now_ms(),
+                    probe_s=self._probe_s,
+                )
+        except asyncio.CancelledError:  # by the drain's deadline: the lease brings it back
+            self._held.discard((delivery.webhook_id, delivery.endpoint))
+            raise
+        finally:
+            lane.in_flight -= 1
+        _attempts[judged.outcome].inc()
+        self._finish(
+            Attempt(
+                webhook_id=delivery.webhook_id,
+                endpoint=delivery.endpoint,
+                attempt=attempt,
+                started_ms=started_ms,
+                duration_ms=round((time.perf_counter() - began) * 1000),
+                state=judged.state,
+                next_attempt_ms=judged.next_attempt_ms,
+                status=answer.status,
+                error=answer.error,
+                answer=answer.text,
+            )
+        )
+        if judged.gone:
+            await self._gone(endpoint, lane)
+
+    async def _post(self, delivery: Claimed, endpoint: Endpoint, now_ms: int) -> Answer:
+        try:
+            headers = signature.headers(
+                [signature.decode_secret(endpoint.secret)],
+                webhook_id=delivery.webhook_id,
+                timestamp_s=now_ms // 1000,
+                body=delivery.body,
+            )
+            return await self._transport.post(endpoint.url, headers=headers, body=delivery.body)
+        except Exception as error:
+            # A defect that one endpoint's data brings out must not stop the others: it counts as
+            # a failed attempt of this one and is logged with its trace.
+            log.exception("webhook_post_failed", endpoint=endpoint.id)
+            return Answer(None, error=f"{type(error).__name__}: {error}"[:300])
+
+    def _finish(self, attempt: Attempt) -> None:
+        if not self._results:
+            self._mark_at = asyncio.get_running_loop().time() + MARK_WITHIN_S
+        self._results.append(attempt)
+        lane = self._lane(attempt.endpoint)
+        refill = attempt.endpoint in self._hungry and lane.in_flight <= self._per_endpoint // 2
+        if refill or len(self._results) in (1, MARK_AT_MOST):
+            self._changed.set()
+
+    async def _gone(self, endpoint: Endpoint, lane: Lane) -> None:
+        if lane.gone_revision == endpoint.revision:
+            return
+        lane.gone_revision = endpoint.revision
+        log.warning("endpoint_gone", endpoint=endpoint.id)
+        if self._on_gone is None:
+            return
+        try:
+            await self._in_thread(self._on_gone, endpoint.id, "the receiver answered 410 Gone")
+        except GeotargetError as error:
+            # It stays closed here; the next process that meets its 410 tries again to disable it.
+            log.error("endpoint_not_disabled", endpoint=endpoint.id, error=str(error))  # noqa: TRY400
+
+    async def _mark(self) -> None:
+        batch, self._results = self._results, []
+        try:
+            await self._in_thread(self._outbox.mark, batch)
+        except StoreError as error:
+            self._results = batch + self._results
+            await self._back_off("mark", error)
+            return
+        self._store_failures = 0
+        self._held.difference_update((done.webhook_id, done.endpoint) for done in batch)
+        if self._results:
+            self._mark_at = asyncio.get_running_loop().time() + MARK_WITHIN_S
+
+    async def _back_off(self, what: str, error: StoreError) -> None:
+        seconds = min(0.1 * doubled(self._store_failures), _MAX_BACK_OFF_S)
+        self._store_failures += 1
+        log.warning("outbox_unavailable", call=what, error=str(error), again_in_s=seconds)
+        await asyncio.sleep(seconds)
+
+    async def _drain(self) -> None:
+        assert self._loop is not None
+        deadline = self._loop.time() + self._drain_s
+        while self._posts or self._results:
+            left = deadline - self._loop.time()
+            if left <= 0:
+                break
+            if self._posts:
+                await asyncio.wait(
+                    set(self._posts), timeout=left, return_when=asyncio.FIRST_COMPLETED
+                )
+            if self._results:
+                await self._mark()
+
+    async def _abandon(self) -> None:
+        """Let go of what is still under way; the leases bring it back to the next sender."""
+        posts = list(self._posts)
+        for post in posts:
+            post.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+        if posts or self._results:
+            log.warning("deliveries_left", posting=len(posts), unmarked=len(self._results))
+
+    def _lane(self, endpoint_id: str) -> Lane:
+        lane = self._lanes.get(endpoint_id)
+        if lane is None:
+            lane = self._lanes[endpoint_id] = Lane()
+        return lane
+
+    def _is_gone(self, endpoint: Endpoint) -> bool:
+        return self._lane(endpoint.id).gone_revision == endpoint.revision
+
+    async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: call(*args, **kwargs))

@@ -1,0 +1,138 @@
+"""Bringing a database to the version of the code, and refusing what can't be brought there.
+
+The migrations are Alembic's, inside the package, without a configuration file. All of them run in
+one transaction that takes the write lock first: processes that start at once wait for each other
+and find the work done, and a process that is killed half-way has changed nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from geotarget.errors import StoreError
+from geotarget.store.database import Database
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def migrate(url: str) -> str:
+    """Bring a database to the version of this code; make it if it does not exist.
+
+    Parameters
+    ----------
+    url
+        As of `Store.open`.
+
+    Returns
+    -------
+    str
+        The revision that it has now.
+
+    Raises
+    ------
+    StoreError
+        It is newer than the code, or can't be written.
+    """
+    database = Database(url)
+    try:
+        upgrade(database)
+        return head()
+    finally:
+        database.close()
+
+
+def current_revision(url: str) -> str | None:
+    """Return the revision of a database; None when it has none, or does not exist.
+
+    Raises
+    ------
+    StoreError
+        It can't be read.
+    """
+    database = Database(url)
+    try:
+        return revision_of(database)
+    finally:
+        database.close()
+
+
+def head() -> str:
+    """Return the revision that this code is written for."""
+    revision = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    assert revision is not None
+    return revision
+
+
+def revision_of(database: Database) -> str | None:
+    """Return the revision of an open database; one that does not exist is not made."""
+    if not database.path.exists():
+        return None
+    with database.read() as connection:
+        return _revision(connection)
+
+
+def check(database: Database) -> None:
+    """Refuse a database of another version than the code's.
+
+    Raises
+    ------
+    StoreError
+        Says what to do.
+    """
+    revision = revision_of(database)
+    if revision == head():
+        return
+    _refuse_newer(database, revision)
+    state = "is older than this geotarget" if revision else "has no tables yet"
+    raise StoreError(f"the database {database.path.name} {state}: run `geotarget migrate`")
+
+
+def upgrade(database: Database) -> None:
+    """Run the migrations that are missing.
+
+    Raises
+    ------
+    StoreError
+        The database is newer than the code, or can't be written.
+    """
+    if not database.path.exists():
+        # Secrets go in here: readable to the owner only, and so are the files beside it.
+        os.close(os.open(database.path, os.O_CREAT | os.O_RDWR, 0o600))
+    elif revision_of(database) == head():
+        return
+    script = ScriptDirectory(str(MIGRATIONS))
+    with database.write() as connection:
+        revision = _revision(connection)
+        _refuse_newer(database, revision)
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "transactional_ddl": True,
+                "fn": lambda current, _: script._upgrade_revs("head", current),  # noqa: SLF001 - as in Alembic's own `command.upgrade`
+            },
+        )
+        with Operations.context(context):
+            context.run_migrations()
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _refuse_newer(database: Database, revision: str | None) -> None:
+    if revision is None:
+        return
+    try:
+        ScriptDirectory(str(MIGRATIONS)).get_revision(revision)
+    except CommandError:
+        raise StoreError(
+            f"the database {database.path.name} is newer than this geotarget (its revision is "
+            f"{revision}): install the version of geotarget that wrote it, or a newer one"
+        ) from None

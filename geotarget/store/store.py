@@ -1,0 +1,153 @@
+"""The store: one object in front of everything that must survive.
+
+Each concern has its own module and knows nothing of the others: live states (`live`), the hot write
+(`batch`), the outbox, history, the catalogue (`zones`, `campaigns`), profiles, keys. What they have
+in common is the database, and that every write is one transaction, all or nothing, durable when the
+call returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType, TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+
+from geotarget.store import schema, tables
+from geotarget.store.batch import BatchWriter
+from geotarget.store.campaigns import Campaigns
+from geotarget.store.database import Database, wall_clock_ms
+from geotarget.store.history import History
+from geotarget.store.keys import Keys
+from geotarget.store.live import LiveLog
+from geotarget.store.outbox import Outbox
+from geotarget.store.profiles import Profiles
+from geotarget.store.zones import Zones
+
+_run = tables.run
+
+
+class Store(BatchWriter, Outbox, History, Zones, Campaigns, Profiles, Keys):
+    """Everything that must survive, in one database.
+
+    Thread-safe; several processes may have the same database open. Only one process should write
+    batches at a time. Made by `Store.open`.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        max_dead_letters: int,
+        log: LiveLog,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._database = database
+        self._max_dead_letters = max_dead_letters
+        self._log = log
+        self._now_ms = now_ms
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        migrate: bool = True,
+        busy_s: float = 10.0,
+        max_dead_letters: int = 100_000,
+        log_rows: int = 128,
+        log_bytes: int = 128 << 20,
+        now_ms: Callable[[], int] = wall_clock_ms,
+        driver: ModuleType | None = None,
+    ) -> Self:
+        """Open a database.
+
+        Parameters
+        ----------
+        url
+            ``sqlite:///path``; ``sqlite://`` is a throw-away one that goes when it is closed.
+        migrate
+            Bring it to the version of this code; make it if it does not exist.
+        busy_s
+            How long a write waits for other writers, seconds.
+        max_dead_letters
+            How many refused pings are kept; the oldest go first.
+        log_rows, log_bytes
+            How long the log of device states may grow before it is folded into its table.
+        now_ms
+            The clock for what is dated here (changes, keys, runs).
+        driver
+            The DB-API module; by default the best SQLite there is.
+
+        Raises
+        ------
+        StoreError
+            It can't be opened, is newer than the code, or must be migrated first.
+
+        Examples
+        --------
+        >>> with Store.open("sqlite://") as store:
+        ...     store.outbox_size()
+        (0, None)
+        """
+        database = Database(url, busy_s=busy_s, driver=driver)
+        try:
+            (schema.upgrade if migrate else schema.check)(database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(
+            database,
+            max_dead_letters=max_dead_letters,
+            log=LiveLog(max_rows=log_rows, max_bytes=log_bytes),
+            now_ms=now_ms,
+        )
+
+    def close(self) -> None:
+        """Close all connections; harmless when repeated."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def start_run(self, role: str) -> bool:
+        """Note that a process began to work.
+
+        Parameters
+        ----------
+        role
+            Such as ``ingest``.
+
+        Returns
+        -------
+        bool
+            Whether the last one of this role ended cleanly, or there was none.
+        """
+        with self._database.write() as connection:
+            clean = connection.execute(
+                sa.select(_run.c.clean).where(_run.c.role == role)
+            ).scalar_one_or_none()
+            started = {"clean": False, "started_ms": self._now_ms(), "ended_ms": None}
+            if clean is None:
+                connection.execute(sa.insert(_run).values(role=role, **started))
+            else:
+                connection.execute(sa.update(_run).where(_run.c.role == role).values(started))
+        return clean is None or clean
+
+    def end_run(self, role: str) -> None:
+        """Note that the process of this role has done all that it began."""
+        with self._database.write() as connection:
+            connection.execute(
+                sa.update(_run)
+                .where(_run.c.role == role)
+                .values(clean=True, ended_ms=self._now_ms())
+            )

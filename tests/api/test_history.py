@@ -1,0 +1,194 @@
+"""What happened, what was decided, what was delivered: filters, pages, replays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from geotarget.api.values import parse_instant
+from geotarget.model import Attempt, BatchWrite, Rejected
+from tests.api.conftest import Api
+from tests.api.documents import LNG, campaign, ping, square
+
+URL = "https://crm.example.com/hook"
+
+
+@pytest.fixture
+def told(api: Api) -> Api:
+    """Two devices entered a zone, one left; one campaign fired for both, one is paused."""
+    return fill(api)
+
+
+def fill(api: Api) -> Api:
+    """Let it happen."""
+    api.call("PUT", "/v1/zones/z", expect=200, json=square())
+    api.call("PUT", "/v1/endpoints/crm", expect=200, json={"url": URL})
+    api.call("PUT", "/v1/campaigns/on", expect=200, json=campaign("crm"))
+    api.call("PUT", "/v1/campaigns/off", expect=200, json=campaign("crm", status="paused"))
+    pings = [ping("a", ago_s=300), ping("a", ago_s=290), ping("b", ago_s=200), ping("b", ago_s=190)]
+    pings += [ping("a", ago_s=100, lng=LNG + 0.1), ping("a", ago_s=40, lng=LNG + 0.1)]
+    answer = api.call("POST", "/v1/pings", expect=202, json=pings)
+    assert answer["accepted"] == len(pings)
+    return api
+
+
+def items(api: Api, path: str) -> list[dict[str, Any]]:
+    """Return the items of a page."""
+    found: list[dict[str, Any]] = api.call("GET", path, expect=200)["items"]
+    return found
+
+
+def test_transitions_by_device_zone_and_kind(told: Api) -> None:
+    """Each filter alone and together."""
+    everything = items(told, "/v1/transitions")
+    assert sorted((each["device"], each["kind"]) for each in everything) == [
+        ("a", "enter"),
+        ("a", "exit"),
+        ("b", "enter"),
+    ]
+    assert [each["kind"] for each in items(told, "/v1/transitions?device=b")] == ["enter"]
+    assert len(items(told, "/v1/transitions?zone=z")) == 3
+    assert items(told, "/v1/transitions?zone=y") == []
+    (left,) = items(told, "/v1/transitions?device=a&kind=exit")
+    assert left["duration_s"] > 0
+    entered = next(each for each in everything if each["device"] == "a" and each["kind"] == "enter")
+    assert left["visit"] == entered["visit"]
+
+
+def test_transitions_by_time(told: Api) -> None:
+    """From is included, to is not; RFC 3339 and epoch seconds mean the same."""
+    (entry,) = items(told, "/v1/transitions?device=b")
+    at_ms = parse_instant(entry["time"])
+    for text in (entry["time"], str(at_ms / 1000)):
+        assert items(told, f"/v1/transitions?device=b&from={text}") == [entry]
+        assert items(told, f"/v1/transitions?device=b&to={text}") == []
+    assert items(told, f"/v1/transitions?device=b&to={(at_ms + 1) / 1000}") == [entry]
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("from=yesterday", "from"),
+        ("to=2026-01-01", "to"),
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("kind=entered", "kind"),
+        ("cursor=%00", "cursor"),
+        ("cursor=abc", "cursor"),
+        ("device=%00", "device"),
+        ("device=", "device"),
+    ],
+)
+def test_a_parameter_that_is_wrong_is_named(api: Api, query: str, path: str) -> None:
+    """By its name in the query."""
+    answer = api.call("GET", f"/v1/transitions?{query}", expect=422)
+    assert [each["path"] for each in answer["errors"]] == [path]
+
+
+def test_decisions_tell_the_gate_and_the_reason(told: Api) -> None:
+    """Fired ones with their offer, refused ones with what was looked at."""
+    fired = items(told, "/v1/decisions?gate=fired")
+    assert sorted(each["device"] for each in fired) == ["a", "b"]
+    assert {each["offer"]["text"] for each in fired} == {"Hello at Square None"}
+    refused = items(told, "/v1/decisions?campaign=off")
+    assert len(refused) == 2
+    assert {each["gate"] for each in refused} != {"fired"}
+    assert all(each["reason"] for each in refused)
+    assert len(items(told, "/v1/decisions?device=a&zone=z")) == 2
+
+
+def test_an_offer_can_be_followed_from_decision_to_delivery(told: Api) -> None:
+    """The decision's id is the event's; the body is what the receiver gets."""
+    (decision,) = items(told, "/v1/decisions?gate=fired&device=a")
+    (delivery,) = items(told, "/v1/deliveries?device=a")
+    assert delivery["state"] == "pending"
+    event = told.call("GET", f"/v1/deliveries/{delivery['id']}", expect=200)
+    (detail,) = event["items"]
+    assert detail["body"]["data"]["decision"] == decision["id"]
+    assert detail["body"]["data"]["offer"] == decision["offer"]
+    assert detail["history"] == []
+    told.call("GET", "/v1/deliveries/nobody", expect=404)
+
+
+def mark(api: Api, delivery: dict[str, Any], state: str, status: int) -> None:
+    """Record an attempt as the sender does."""
+    now_ms = time.time_ns() // 1_000_000
+    attempt = Attempt(
+        webhook_id=delivery["id"],
+        endpoint=delivery["endpoint"],
+        attempt=1,
+        started_ms=now_ms,
+        duration_ms=12,
+        state=state,
+        next_attempt_ms=now_ms,
+        status=status,
+        answer="so so",
+    )
+    api.store.mark([attempt])
+
+
+def test_deliveries_by_state_endpoint_and_type(told: Api) -> None:
+    """And the attempts that were made."""
+    first, second = items(told, "/v1/deliveries?type=offer.triggered&endpoint=crm")
+    mark(told, first, "delivered", 204)
+    mark(told, second, "failed", 410)
+    (delivered,) = items(told, "/v1/deliveries?state=delivered")
+    assert (delivered["id"], delivered["status"], delivered["attempts"]) == (first["id"], 204, 1)
+    assert delivered["next_attempt"] is None
+    assert delivered["finished"] is not None
+    (detail,) = told.call("GET", f"/v1/deliveries/{second['id']}", expect=200)["items"]
+    assert [(each["status"], each["answer"]) for each in detail["history"]] == [(410, "so so")]
+    assert items(told, "/v1/deliveries?endpoint=other") == []
+
+
+def test_a_delivery_is_sent_again_on_request(api_with: Callable[..., Api]) -> None:
+    """It waits again, and the sender is woken."""
+    woken: list[bool] = []
+    api = fill(api_with(wake_delivery=lambda: woken.append(True)))
+    woken.clear()
+    (delivery, _) = items(api, "/v1/deliveries")
+    mark(api, delivery, "delivered", 204)
+    path = f"/v1/deliveries/{delivery['id']}:replay"
+    assert api.call("POST", f"{path}?endpoint=other", expect=404)
+    assert woken == []
+    assert api.call("POST", path, expect=202) == {"requeued": 1}
+    assert woken == [True]
+    (again,) = [each for each in items(api, "/v1/deliveries") if each["id"] == delivery["id"]]
+    assert again["state"] == "pending"
+    api.call("POST", "/v1/deliveries/nobody:replay", expect=404)
+
+
+def letters(*payloads: bytes) -> Sequence[Rejected]:
+    """Return dead letters."""
+    return [
+        Rejected("pings/d", payload, "json", "not JSON", received_ms=1_000 + position)
+        for position, payload in enumerate(payloads)
+    ]
+
+
+def test_dead_letters_show_text_as_text_and_bytes_as_base64(api: Api) -> None:
+    """Newest first."""
+    api.store.write_batch(BatchWrite(rejected=letters(b"{broken", b"\xff\x00")))
+    second, first = items(api, "/v1/dead-letters?reason=json")
+    assert (first["payload"], first["encoding"]) == ("{broken", "text")
+    assert (second["payload"], second["encoding"]) == ("/wA=", "base64")
+    assert items(api, "/v1/dead-letters?reason=latitude") == []
+    assert items(api, "/v1/dead-letters?to=1.001") == [first]
+
+
+def test_pages_follow_each_other(api: Api) -> None:
+    """No item twice, none left out, although new ones come in between."""
+    api.store.write_batch(BatchWrite(rejected=letters(*(b"%d" % n for n in range(25)))))
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = api.call("GET", f"/v1/dead-letters?limit=10{cursor}", expect=200)
+        seen += [each["payload"] for each in page["items"]]
+        api.store.write_batch(BatchWrite(rejected=letters(b"new")))
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert seen == [str(n) for n in reversed(range(25))]

@@ -1,0 +1,204 @@
+"""Outlines: what is measured along them, held against geodesics and plain formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geotarget.engine.ragged import places, starts
+from geotarget.engine.rings import RUN, Outlines, way_m
+from geotarget.model import FloatArray, Zone
+from tests.oracle import GEOD, signed_distance_m
+from tests.strategies import SEEDS, points_near, star_ring, zones
+
+
+def outlines(*geometries: shapely.Geometry) -> Outlines:
+    """Return the outlines of some geometries."""
+    array = np.empty(len(geometries), object)
+    array[:] = geometries
+    return Outlines.of(array)
+
+
+def distance(of: Outlines, lng: FloatArray, lat: FloatArray) -> FloatArray:
+    """Return metres to the outline of zone 0."""
+    return way_m(of.nearest(lng=lng, lat=lat, zone=np.zeros(len(lng), np.int64)), lat)
+
+
+def geodesic_gap(ring: FloatArray, lng: float, lat: float) -> float:
+    """Return the true distance to a ring: geodesics to many points of every edge, refined."""
+    low, high = np.zeros(len(ring) - 1), np.ones(len(ring) - 1)
+    for _ in range(14):
+        share = np.linspace(0, 1, 9)[:, None]
+        along = low + (high - low) * share
+        point = ring[:-1] + (ring[1:] - ring[:-1]) * along[..., None]
+        gap = GEOD.inv(
+            np.full(along.shape, lng), np.full(along.shape, lat), point[..., 0], point[..., 1]
+        )[2]
+        best = np.argmin(gap, axis=0)
+        width = (high - low) / 8
+        middle = np.take_along_axis(along, best[None], axis=0)[0]
+        low, high = np.maximum(middle - width, 0), np.minimum(middle + width, 1)
+    return float(gap.min())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-70, 70), st.floats(1, 4.3), st.floats(-4, 0), SEEDS)
+def test_the_distance_keeps_its_promise(
+    lat: float, far: float, size: float, seed: int
+) -> None:
+    """Against geodesics the error stays below D * D / 2000 km up to 70 degrees of latitude."""
+    rng = np.random.default_rng(seed)
+    ring = star_ring(rng, 20.0, lat, 10.0**size, int(rng.integers(3, 12)))
+    start = ring[0]
+    bearing = rng.uniform(0, 360)
+    x, y, _ = GEOD.fwd(start[0], start[1], bearing, 10.0**far)
+    if abs(y) > 70:
+        y = np.sign(y) * 70
+    actual = float(distance(outlines(shapely.Polygon(ring)), np.array([x]), np.array([y]))[0])
+    truth = geodesic_gap(ring, float(x), float(y))
+    assert actual == pytest.approx(truth, abs=truth**2 / 2e6 + 0.001)
+
+
+@settings(max_examples=80, deadline=None)
+@given(zones().filter(lambda zone: zone.radius_m is None), SEEDS)
+def test_the_nearest_point_is_that_of_the_reference(zone: Zone, seed: int) -> None:
+    """Runs and boxes skip nothing: the plain loop over all edges finds nothing nearer."""
+    of = outlines(zone.geometry)
+    points = points_near(zone, np.random.default_rng(seed), 10)
+    points = points[np.abs(points[:, 1]) < 80]
+    actual = distance(of, points[:, 0].copy(), points[:, 1].copy())
+    for (x, y), gap in zip(points.tolist(), actual.tolist(), strict=True):
+        wanted = abs(signed_distance_m(zone, lng=x, lat=y))
+        if wanted < 20_000:
+            assert gap == pytest.approx(wanted, rel=0.02, abs=0.001)
+
+
+def test_long_outlines_are_read_in_runs() -> None:
+    """A thousand edges in boxes of 32 give the distance of the plain formula."""
+    ring = star_ring(np.random.default_rng(3), 5.0, 45.0, 0.2, 1000)
+    polygon = shapely.Polygon(ring)
+    of = outlines(shapely.box(0, 0, 1, 1), polygon)
+    assert -(-1000 // RUN) == of.box_start[2] - of.box_start[1]
+    rng = np.random.default_rng(4)
+    lng, lat = rng.uniform(4.7, 5.3, 200), rng.uniform(44.8, 45.2, 200)
+    actual = way_m(of.nearest(lng=lng, lat=lat, zone=np.ones(200, np.int64)), lat)
+    zone = Zone(id="a", geometry=polygon)
+    wanted = [abs(signed_distance_m(zone, lng=x, lat=y)) for x, y in zip(lng, lat, strict=True)]
+    assert actual == pytest.approx(wanted, rel=0.003)
+
+
+def test_the_way_around_the_earth_is_the_short_one() -> None:
+    """A ping on one side of the antimeridian is near a zone on the other."""
+    of = outlines(shapely.box(179.0, 10, 179.99, 11))
+    east, west = distance(of, np.array([179.995, -179.995]), np.array([10.5, 10.5]))
+    assert west == pytest.approx(3 * east, rel=1e-9)
+
+
+# -- the antimeridian and the poles --------------------------------------------------------------
+
+
+def edge_list(of: Outlines) -> list[tuple[float, ...]]:
+    """Return the edges as sorted tuples, direction dropped."""
+    return sorted(min(tuple(e), (*e[2:], *e[:2])) for e in of.edge.tolist())
+
+
+def test_a_cut_is_no_outline() -> None:
+    """Two halves that face each other at +-180 have one outline around both."""
+    of = outlines(shapely.MultiPolygon([shapely.box(170, 0, 180, 5), shapely.box(-180, 0, -170, 5)]))
+    assert not [edge for edge in edge_list(of) if abs(edge[0]) == 180 == abs(edge[2])]
+    assert 6 == len(of.edge)
+
+
+def test_only_what_faces_nothing_remains_of_a_cut() -> None:
+    """Halves of different height keep the piece that the other side does not meet."""
+    of = outlines(shapely.MultiPolygon([shapely.box(170, 0, 180, 8), shapely.box(-180, 3, -170, 5)]))
+    seam = [edge for edge in edge_list(of) if abs(edge[0]) == 180 == abs(edge[2])]
+    assert [(180.0, 0.0, 180.0, 3.0), (180.0, 5.0, 180.0, 8.0)] == seam
+
+
+def test_a_zone_that_only_touches_the_antimeridian_keeps_its_edge() -> None:
+    """An edge on 180 with nothing on the other side is an outline."""
+    assert (180.0, 0.0, 180.0, 5.0) in edge_list(outlines(shapely.box(170, 0, 180, 5)))
+
+
+def test_a_cap_has_one_edge_and_no_pole() -> None:
+    """A zone around a pole is bounded by its parallel alone."""
+    of = outlines(shapely.box(-180, 80, 180, 90))
+    assert [(-180.0, 80.0, 180.0, 80.0)] == edge_list(of)
+
+
+# -- areas ---------------------------------------------------------------------------------------
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.floats(-180, 180), st.floats(-80, 80), st.floats(-4, -1), SEEDS)
+def test_small_areas_and_lengths_are_geodesic(
+    lng: float, lat: float, size: float, seed: int
+) -> None:
+    """For edges so short that straight and geodesic are one, area and length are pyproj's."""
+    rng = np.random.default_rng(seed)
+    shell = star_ring(rng, min(max(lng, -179), 179), lat, 10.0**size, 30)
+    hole = (shell - shell.mean(axis=0)) * 0.3 + shell.mean(axis=0)
+    polygon = shapely.Polygon(shell, [hole])
+    of = outlines(polygon)
+    areas = [abs(GEOD.polygon_area_perimeter(*ring.T)[0]) for ring in (shell, hole)]
+    lengths = [GEOD.polygon_area_perimeter(*ring.T)[1] for ring in (shell, hole)]
+    assert of.area_m2[0] == pytest.approx(areas[0] - areas[1], rel=2e-4)
+    assert of.length_m[0] == pytest.approx(sum(lengths), rel=2e-4)
+
+
+def test_bands_have_the_area_between_their_parallels() -> None:
+    """Edges follow parallels, as RFC 7946 has them, not geodesics."""
+    tropics, cap = outlines(shapely.box(-180, -23.5, 180, 23.5), shapely.box(-180, 60, 180, 90)).area_m2
+    earth = 510_065_621_724_088.4
+    dense = np.linspace(-180, 180, 7201)
+    ring = np.concatenate([np.column_stack([dense, np.full(7201, 60.0)]), [[180, 90], [-180, 90]]])
+    assert cap == pytest.approx(abs(GEOD.polygon_area_perimeter(*ring.T)[0]), rel=1e-6)
+    assert tropics + 2 * outlines(shapely.box(-180, 23.5, 180, 90)).area_m2[0] == pytest.approx(
+        earth, rel=1e-12
+    )
+
+
+def test_parts_count_together() -> None:
+    """A multipolygon's area and length are those of its parts."""
+    parts = [shapely.box(0, 0, 1, 1), shapely.box(2, 0, 3, 1)]
+    whole, one, two = (outlines(each) for each in (shapely.MultiPolygon(parts), *parts))
+    assert whole.area_m2[0] == pytest.approx(one.area_m2[0] + two.area_m2[0], rel=1e-12)
+    assert whole.length_m[0] == pytest.approx(one.length_m[0] + two.length_m[0], rel=1e-12)
+
+
+# -- boxes ---------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(zones().filter(lambda zone: zone.radius_m is None), SEEDS)
+def test_an_untouched_box_is_all_inside_or_all_outside(zone: Zone, seed: int) -> None:
+    """`touched` never misses an edge, so shapely finds the rest of the boxes on one side."""
+    rng = np.random.default_rng(seed)
+    centre = points_near(zone, rng, 20)[:, :2]
+    half = 10.0 ** rng.uniform(-6, 0, (len(centre), 2))
+    low = np.clip(centre - half, [-180, -90], [180, 90])
+    high = np.clip(centre + half, [-180, -90], [180, 90])
+    box = np.hstack([low, high])
+    touched = outlines(zone.geometry).touched(box, np.zeros(len(box), np.int64))
+    shapes = shapely.box(*box[~touched].T)
+    inside = shapely.covers(zone.geometry, shapes)
+    cut = shapely.area(shapely.intersection(zone.geometry, shapes)) > 0
+    assert (inside | ~cut).all()
+
+
+# -- ragged arrays -------------------------------------------------------------------------------
+
+
+@given(st.lists(st.lists(st.integers(), max_size=4), max_size=8), st.data())
+def test_rows_are_found_in_any_order(rows: list[list[int]], data: st.DataObject) -> None:
+    """`places` finds the values of rows, repeated and empty ones too."""
+    wanted = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=9)) if rows else []
+    flat = [value for row in rows for value in row]
+    start = starts(np.array([len(row) for row in rows], np.int64))
+    place, lengths = places(start, np.array(wanted, np.int64))
+    assert [value for row in wanted for value in rows[row]] == [flat[at] for at in place]
+    assert [len(rows[row]) for row in wanted] == lengths.tolist()

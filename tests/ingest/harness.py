@@ -1,0 +1,173 @@
+"""Real brokers on free ports, a phone, and a recorder in the place of the pipeline."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from geotarget.errors import StoreError
+from geotarget.model import Outcome, PingBatch, Rejected
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SHIPPED = REPOSITORY / "services" / "mosquitto"
+DEADLINE_S = 30.0
+
+Eventually = Callable[..., None]
+
+
+class Recorder:
+    """Stands where the pipeline stands: notes batches, blocks, fails, refuses on demand."""
+
+    def __init__(self) -> None:
+        self.batches: list[PingBatch] = []
+        self.rejected: list[Rejected] = []
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()
+        self.store_failures = 0
+        self.defects = 0
+        self.refuse: Callable[[PingBatch], Sequence[tuple[int, str, str]]] = lambda _: ()
+
+    def process(self, pings: PingBatch, rejected: Sequence[Rejected]) -> Outcome:
+        self.entered.set()
+        assert self.open.wait(60.0), "nobody opened the gate"
+        if self.store_failures:
+            self.store_failures -= 1
+            raise StoreError("the disk is full")
+        if self.defects:
+            self.defects -= 1
+            raise ZeroDivisionError("a defect")
+        self.batches.append(pings)
+        self.rejected.extend(rejected)
+        refused = self.refuse(pings)
+        return Outcome(accepted=len(pings) - len(refused), refused=refused)
+
+    @property
+    def count(self) -> int:
+        return sum(len(batch) for batch in self.batches)
+
+    @property
+    def seconds(self) -> list[int]:
+        """Fix times in order of processing, in whole seconds."""
+        return [ts // 1000 for batch in self.batches for ts in batch.ts.tolist()]
+
+    @property
+    def devices(self) -> list[str]:
+        return [device for batch in self.batches for device in batch.device]
+
+
+def find_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Mosquitto:
+    """Debian's broker with the shipped configuration, on a free port."""
+
+    def __init__(
+        self, program: str, folder: Path, *, secured: bool = False, more: str = ""
+    ) -> None:
+        self.program = program
+        self.folder = folder
+        self.port = find_port()
+        self.config = folder / "mosquitto.conf"
+        text = (SHIPPED / "mosquitto.conf").read_text()
+        text = text.replace("listener 1883", f"listener {self.port} 127.0.0.1")
+        text = text.replace("/mosquitto/config", str(folder))
+        text = text.replace("/mosquitto/data", str(folder))
+        if not secured:
+            lines = text.splitlines()
+            kept = [li for li in lines if not li.startswith(("allow_anon", "password_", "acl_"))]
+            text = "\n".join([*kept, "allow_anonymous true"])
+        if os.name == "posix" and os.geteuid() == 0:
+            text += "\nuser root"  # or it can't write into the folder of the test
+        self.config.write_text(f"{text}\n{more}\n")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        log = (self.folder / "mosquitto.log").open("ab")
+        with log:
+            self.process = subprocess.Popen(
+                [self.program, "-c", str(self.config)], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + DEADLINE_S
+        pause = threading.Event()
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1.0).close()
+            except OSError:
+                text = (self.folder / "mosquitto.log").read_text()
+                assert self.process.poll() is None, text
+                assert time.monotonic() < deadline, text
+                pause.wait(0.01)
+            else:
+                return
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+
+
+class Phone:
+    """A plain paho client that publishes and remembers what was acknowledged."""
+
+    def __init__(self, port: int, *, version_5: bool = False, login: tuple[str, str] | None = None):
+        protocol = MQTTProtocolVersion.MQTTv5 if version_5 else MQTTProtocolVersion.MQTTv311
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+        if login is not None:
+            self.client.username_pw_set(*login)
+        self.client.max_inflight_messages_set(500)
+        self.changed = threading.Condition()
+        self.acknowledged: set[int] = set()
+        self.connected = False
+        self.client.on_publish = self._note
+        self.client.on_connect = self._connected
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.connected, DEADLINE_S)
+
+    def _connected(self, *arguments: object) -> None:
+        with self.changed:
+            self.connected = not arguments[3].is_failure  # type: ignore[attr-defined]
+            self.changed.notify_all()
+
+    def _note(self, _client: object, _data: object, mid: int, *_: object) -> None:
+        with self.changed:
+            self.acknowledged.add(mid)
+            self.changed.notify_all()
+
+    def publish(self, topic: str, payload: str | bytes, qos: int = 1) -> int:
+        return self.client.publish(topic, payload, qos).mid
+
+    def settle(self, count: int, seconds: float = DEADLINE_S) -> None:
+        """Wait until the broker has acknowledged so many messages."""
+        with self.changed:
+            done = self.changed.wait_for(lambda: len(self.acknowledged) >= count, seconds)
+        assert done, f"{len(self.acknowledged)} of {count} were acknowledged"
+
+    def close(self) -> None:
+        self.client.disconnect()
+        try:
+            self.client.loop_stop()
+        except AttributeError:
+            assert self.client._thread is None  # paho's thread ended in the midst of it

@@ -1,0 +1,64 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from geotarget.settings import Settings, settings_table
+from tests.conftest import REPOSITORY
+
+DOCS = REPOSITORY / "geotarget" / "docs"
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "geotarget" / "ARCHITECTURE.md", *DOCS.glob("*.md")]
+
+
+def test_every_setting_is_documented_as_it_is() -> None:
+    """`settings.md` is the table that the code makes; renew it with `geotarget settings`."""
+    assert settings_table() in (DOCS / "settings.md").read_text()
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_hold(page: Path) -> None:
+    """Every relative link of a page leads to a file."""
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_variables_that_pages_name_exist(page: Path) -> None:
+    """No page names a setting that there is not."""
+    known = {f"GEOTARGET_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"GEOTARGET_[A-Z_]+[A-Z]", page.read_text())) <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_pages_name_exist(page: Path) -> None:
+    """Each `geotarget COMMAND` in the pages is a command of the command line."""
+    helped = subprocess.run(
+        [sys.executable, "-m", "geotarget", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    named = set(re.findall(r"`geotarget ([a-z]+)", page.read_text()))
+    named |= set(re.findall(r"^geotarget ([a-z]+)", page.read_text(), re.MULTILINE))
+    for command in named:
+        assert re.search(rf"\b{command}\b", helped), command
+
+
+def test_json_in_the_pages_parses() -> None:
+    """Every JSON block is JSON."""
+    for page in PAGES:
+        for block in re.findall(r"```json\n(.*?)```", page.read_text(), re.DOTALL):
+            json.loads(block)
+
+
+def test_changelog_has_a_section_for_what_comes_next() -> None:
+    """The changelog begins with what is not released yet."""
+    text = (REPOSITORY / "CHANGELOG.md").read_text()
+    assert re.search(r"^## \[Unreleased\]", text, re.MULTILINE)
