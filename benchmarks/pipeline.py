@@ -32,7 +32,9 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.e2e.harness import Node, Phones, eventually, free_ports
+from geotarget.ingest import Publisher
+from geotarget.ingest.publish import OutgoingPing
+from tests.e2e.harness import Node, eventually, free_ports
 
 SEED = 7
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -40,20 +42,22 @@ CENTRE = (24.94, 60.17)
 M_LAT = 1 / 111_195
 M_LNG = 1 / (111_195 * math.cos(math.radians(60.17)))
 CYCLE = 40
+Arrival = tuple[float, float, str]
+"""When an offer arrived, when its entry happened (epoch seconds), whose it is."""
 
 
 def receiver(port: int, out: Any) -> None:
-    """Answer 204 to every post; report (arrival, fix time) of each offer, in pieces."""
+    """Answer 204 to every post; report the arrivals in pieces."""
     import asyncio
 
     from aiohttp import web
 
-    seen: list[tuple[float, float]] = []
+    seen: list[Arrival] = []
 
     async def take(request: web.Request) -> web.Response:
         event = json.loads(await request.read())
         at = datetime.fromisoformat(event["data"]["transition"]["time"]).timestamp()
-        seen.append((time.time(), at))
+        seen.append((time.time(), at, event["data"]["profile"]["id"]))
         return web.Response(status=204)
 
     async def report() -> None:
@@ -79,7 +83,7 @@ def zones(count: int) -> list[dict[str, Any]]:
     random = np.random.default_rng(SEED)
     features = []
     for number in range(count):
-        x, y = random.uniform(-30_000, 30_000, 2)
+        x, y = random.uniform(-30_000, 30_000, 2).tolist()
         reach = random.uniform(100, 500) * random.uniform(0.6, 1.0, 30)
         turn = np.linspace(0, 2 * np.pi, 30, endpoint=False)
         ring = [
@@ -98,7 +102,7 @@ def zones(count: int) -> list[dict[str, Any]]:
 
 
 def pings(
-    count: int, devices: int, features: list[dict[str, Any]]
+    name: str, count: int, devices: int, features: list[dict[str, Any]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (device, ping) in order of time: of each 40 pings 20 are inside a zone, 20 far out."""
     start = time.time() - count / devices * 10 - 60
@@ -107,9 +111,9 @@ def pings(
         turn = number // devices + device * 7
         place = features[device % len(features)]["properties"]["centre"]
         inside = turn % CYCLE < CYCLE // 2
-        x, y = place if inside else (place[0], place[1] + 45_000)
+        x, y = place if inside else (place[0], place[1] + 70_000)
         yield (
-            f"d{device}",
+            f"{name}{device}",
             {
                 "ts": round(start + 10 * (number // devices) + device / devices, 3),
                 "lat": round(CENTRE[1] + (y + turn % 5) * M_LAT, 6),
@@ -121,18 +125,37 @@ def pings(
 
 def messages(
     count: int, devices: int, per_message: int, features: list[dict[str, Any]]
-) -> list[tuple[str, bytes]]:
+) -> list[tuple[str, list[OutgoingPing]]]:
     """Return MQTT messages of `per_message` buffered pings of one device each."""
-    waiting: dict[str, list[dict[str, Any]]] = {}
+    waiting: dict[str, list[OutgoingPing]] = {}
     ready = []
-    for device, ping in pings(count, devices, features):
+    for device, ping in pings(f"d{per_message}-", count, devices, features):
         held = waiting.setdefault(device, [])
-        held.append(ping)
+        held.append(OutgoingPing(**ping))
         if len(held) == per_message:
-            body: Any = held[0] if per_message == 1 else held
-            ready.append((f"pings/{device}", json.dumps(body).encode()))
+            ready.append((device, held))
             waiting[device] = []
     return ready
+
+
+def node_url(node: Node) -> str:
+    """Return the address that phones publish to."""
+    host, port = node.broker_url
+    return f"mqtt://{host}:{port}"
+
+
+def settle(node: Node) -> None:
+    """Wait until no webhook waits, so that one measurement does not run into the next."""
+
+    def pending() -> float:
+        _, text = node.call("GET", "/metrics")
+        return next(
+            float(line.split()[-1])
+            for line in text.decode().splitlines()
+            if line.startswith("geotarget_outbox_pending ")
+        )
+
+    eventually(lambda: pending() == 0, seconds=300, what="an empty outbox")
 
 
 def committed(node: Node) -> float:
@@ -182,14 +205,12 @@ def throughput(
     before_cpu = sum(process.cpu_times()[:2])
     before = committed(node)
     started = time.perf_counter()
-    phones = Phones(*node.broker_url, name=f"bench-{per_message}-{total}")
-    phones.client.max_inflight_messages_set(2_000)
-    for topic, payload in load:
-        phones.publish(topic, payload)
+    with Publisher(node_url(node), max_in_flight=4_000) as phones:
+        phones.publish_all(load)
+        phones.flush(300)
     eventually(lambda: committed(node) - before >= sent, seconds=600, what="all committed")
     wall = time.perf_counter() - started
     cpu = sum(process.cpu_times()[:2]) - before_cpu
-    phones.close()
     return {
         "pings": sent,
         "pings_per_message": per_message,
@@ -202,35 +223,37 @@ def latency(
     node: Node, features: list[dict[str, Any]], arrivals: Any, *, rate: float, seconds: float
 ) -> dict[str, Any]:
     """Publish entries at a steady rate; time from publish to the receiver."""
-    phones = Phones(*node.broker_url, name="bench-latency")
     offers = [f for f in features if "offer" in f["properties"]["tags"]]
+    settle(node)
     drain(arrivals)
     pace = threading.Event()
     total = int(rate * seconds)
-    started = time.monotonic()
-    for number in range(total):
-        x, y = offers[number % len(offers)]["properties"]["centre"]
-        inside = number % 20 == 0
-        phones.publish(
-            f"pings/l{number}",
-            {
-                "ts": time.time(),
-                "lat": CENTRE[1] + (y if inside else y + 45_000) * M_LAT,
-                "lng": CENTRE[0] + x * M_LNG,
-                "acc": 8.0,
-            },
-        )
-        ahead = number / rate - (time.monotonic() - started)
-        if ahead > 0.001:
-            pace.wait(ahead)
-    phones.wait()
+    with Publisher(node_url(node)) as phones:
+        started = time.monotonic()
+        for number in range(total):
+            x, y = offers[number % len(offers)]["properties"]["centre"]
+            inside = number % 20 == 0
+            phones.publish(
+                f"l{number}",
+                [
+                    OutgoingPing(
+                        ts=time.time(),
+                        lat=CENTRE[1] + (y if inside else y + 70_000) * M_LAT,
+                        lng=CENTRE[0] + x * M_LNG,
+                        acc=8.0,
+                    )
+                ],
+            )
+            ahead = number / rate - (time.monotonic() - started)
+            if ahead > 0.001:
+                pace.wait(ahead)
+        phones.flush(60)
     owed = math.ceil(total / 20)
-    got: list[tuple[float, float]] = []
+    got: list[Arrival] = []
     deadline = time.monotonic() + 60
     while len(got) < owed and time.monotonic() < deadline:
-        got += drain(arrivals, wait=0.5)
-    phones.close()
-    delays = sorted(1000 * (arrived - at) for arrived, at in got)
+        got += drain(arrivals, "l", wait=0.5)
+    delays = sorted(1000 * (arrived - at) for arrived, at, _ in got)
     if not delays:
         raise SystemExit("no offer arrived")
     return {
@@ -242,15 +265,15 @@ def latency(
     }
 
 
-def drain(arrivals: Any, wait: float = 0.0) -> list[tuple[float, float]]:
+def drain(arrivals: Any, whose: str = "", wait: float = 0.0) -> list[Arrival]:
     """Return what the receiver has reported so far."""
-    got: list[tuple[float, float]] = []
+    got: list[Arrival] = []
     try:
         while True:
             got += arrivals.get(timeout=wait) if wait else arrivals.get_nowait()
             wait = 0.0
     except queue.Empty:
-        return got
+        return [each for each in got if each[2].startswith(whose)]
 
 
 def webhooks(
@@ -258,6 +281,7 @@ def webhooks(
 ) -> dict[str, Any]:
     """Make `count` offers at once by HTTP; time from the first to the last arrival."""
     offers = [f for f in features if "offer" in f["properties"]["tags"]]
+    settle(node)
     drain(arrivals)
     assert node.process is not None
     process = psutil.Process(node.process.pid)
@@ -278,12 +302,12 @@ def webhooks(
         status, answer = node.call("POST", "/v1/pings", body)
         if status != 202:
             raise SystemExit(f"pings were refused: {status} {answer}")
-    got: list[tuple[float, float]] = []
+    got: list[Arrival] = []
     deadline = time.monotonic() + 120
     while len(got) < count and time.monotonic() < deadline:
-        got += drain(arrivals, wait=0.5)
+        got += drain(arrivals, "w", wait=0.5)
     cpu = sum(process.cpu_times()[:2]) - before
-    times = [arrived for arrived, _ in got]
+    times = [arrived for arrived, _, _ in got]
     return {
         "offers": len(got),
         "owed": count,
@@ -318,7 +342,9 @@ def main() -> None:
                 "zones": arguments.zones,
                 "broker": arguments.broker or "embedded NATS",
                 "throughput": [
-                    throughput(node, features, total=total, devices=5_000, per_message=per_message)
+                    throughput(
+                        node, features, total=total, devices=total // 40, per_message=per_message
+                    )
                     for per_message in (1, 10)
                 ],
             }
