@@ -118,7 +118,7 @@ class Pipeline:
         started = time.perf_counter()
         pairs = view.snapshot.index.query(lng=pings.lng, lat=pings.lat)
         bad = refused(pings, pairs, self._rules)
-        good, pairs, _ = without(pings, pairs, [position for position, _, _ in bad])
+        good, pairs = without(pings, pairs, [position for position, _, _ in bad])
         step = advance(self.state, good, pairs, view.table, self._rules)
         metrics.match_batch_seconds.observe(time.perf_counter() - started)
 

@@ -61,7 +61,7 @@ def cells_at(*, lng: FloatArray, lat: FloatArray, resolution: int) -> KeyArray:
     Examples
     --------
     >>> hex(int(cells_at(lng=np.array([24.94]), lat=np.array([60.17]), resolution=9)[0]))
-    '0x89089969a83ffff'
+    '0x891126d338fffff'
     """
     found = map(h3.latlng_to_cell, lat.tolist(), lng.tolist(), repeat(resolution))
     return np.fromiter(found, np.uint64, len(lng))

@@ -45,8 +45,10 @@ def refused(pings: PingBatch, pairs: IntArray, rules: Rules) -> list[tuple[int, 
 
 def without(
     pings: PingBatch, pairs: IntArray, positions: list[int]
-) -> tuple[PingBatch, IntArray, IntArray]:
-    """Return batch and pairs without some pings, and where the others stood before."""
+) -> tuple[PingBatch, IntArray]:
+    """Return batch and pairs without the pings at some positions."""
+    if not positions:
+        return pings, pairs
     keep = np.ones(len(pings), np.bool_)
     keep[positions] = False
     kept = np.flatnonzero(keep)
@@ -63,5 +65,4 @@ def without(
             received=pings.received[kept],
         ),
         np.stack([place[pairs[0]], pairs[1]]),
-        kept,
     )

@@ -114,7 +114,7 @@ class LiveState:
         while len(self.ids) > len(self.devices):
             self.devices = np.concatenate([self.devices, np.zeros_like(self.devices)])
             self._heads = np.concatenate([self._heads, np.full_like(self._heads, -1)])
-        return np.fromiter((row[device] for device in devices), np.int64, len(devices))
+        return np.fromiter(map(row.__getitem__, devices), np.int64, len(devices))
 
     def slots(self, rows: IntArray) -> tuple[IntArray, IntArray]:
         """Return (positions in `rows`, slots) of all memberships of some devices."""

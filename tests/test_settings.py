@@ -1,0 +1,56 @@
+"""Settings come from the environment, are bounded, and name what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from geotarget.engine import Rules
+from geotarget.errors import SettingsError
+from geotarget.settings import Settings, settings_table
+
+
+def test_defaults_are_the_rules_defaults() -> None:
+    """Without any variable the entry rules are those of the documentation."""
+    assert Settings.read().rules() == Rules()
+
+
+def test_environment_wins_over_default_and_option_over_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """GEOTARGET_PORT is read; an option given on the command line wins."""
+    monkeypatch.setenv("GEOTARGET_PORT", "9001")
+    monkeypatch.setenv("GEOTARGET_WEBHOOK_ALLOW_CIDRS", "127.0.0.0/8, 10.0.0.0/8")
+    read = Settings.read(host=None)
+    assert (read.port, read.webhook_allow_cidrs) == (9001, ("127.0.0.0/8", "10.0.0.0/8"))
+    assert Settings.read(port=9002).port == 9002
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GEOTARGET_PORT", "70000"),
+        ("GEOTARGET_BATCH_PINGS", "0"),
+        ("GEOTARGET_RULES_EXIT_BUFFER_M", "-1"),
+        ("GEOTARGET_WEBHOOK_ALLOW_CIDRS", "everything"),
+        ("GEOTARGET_MQTT_PREFIX", "pings/#"),
+    ],
+)
+def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    """The error names the variable and the value."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.read()
+    assert variable in str(caught.value)
+    assert value in str(caught.value)
+
+
+def test_the_database_lies_in_the_data_folder(tmp_path: Path) -> None:
+    """Without a URL the database is a file in the data folder."""
+    assert Settings.read(data=tmp_path).store_url == f"sqlite:///{tmp_path / 'geotarget.db'}"
+
+
+def test_the_table_names_every_setting() -> None:
+    """One row a setting, after two of heading."""
+    assert len(settings_table().splitlines()) == 2 + len(Settings.model_fields)
