@@ -58,8 +58,8 @@ class Clock:
     def show(self, what: str, count: int, unit: str) -> None:
         """Print the cost of one of `count`."""
         print(
-            f"{what:58} {self.cpu / count * 1e6:8.2f} µs CPU {self.wall / count * 1e6:8.2f} µs wall "
-            f"per {unit} {count / self.wall:12,.0f} /s, slowest call {self.slowest * 1e3:6.1f} ms"
+            f"{what:56} {self.cpu / count * 1e6:8.2f} µs CPU {self.wall / count * 1e6:8.2f} wall "
+            f"per {unit:8} {count / self.wall:9,.0f} /s, slowest call {self.slowest * 1e3:6.1f} ms"
         )
 
 
@@ -84,7 +84,7 @@ def batch(random: Random, devices: list[str], number: int, caused: int) -> Batch
                 decided_ms=now_ms,
                 confidence=3,
                 p=0.97,
-            )  # fmt: skip
+            )
         )
         decisions.append(
             Decision(
@@ -100,7 +100,7 @@ def batch(random: Random, devices: list[str], number: int, caused: int) -> Batch
                 decided_ms=now_ms,
                 offer=OFFER,
                 expires_ms=now_ms + 3_600_000,
-            )  # fmt: skip
+            )
         )
         deliveries.append(
             Delivery(
@@ -110,7 +110,7 @@ def batch(random: Random, devices: list[str], number: int, caused: int) -> Batch
                 body=BODY,
                 created_ms=now_ms,
                 device=device,
-            )  # fmt: skip
+            )
         )
         members.append(MemberRow(device, zone, 2, now_ms, now_ms, event, bytes(48)))
     return BatchWrite(
@@ -134,7 +134,7 @@ def write_batches(path: Path, *, devices: int, caused: int, batches: int) -> Non
             work = batch(random, ids, number, caused)
             with clock.running():
                 store.write_batch(work)
-    clock.show(f"write_batch, {devices:,} devices, {caused} × 3 rows", batches * PINGS, "ping")
+    clock.show(f"write_batch, {devices:,} devices, {caused} * 3 rows", batches * PINGS, "ping")
 
 
 def upserts(path: Path, *, devices: int, batches: int) -> None:
@@ -146,7 +146,9 @@ def upserts(path: Path, *, devices: int, batches: int) -> None:
     for number in range(batches + 10):
         movers, states = random.sample(ids, PINGS), random.randbytes(PINGS * WIDTH)
         with (clock if number >= 10 else Clock()).running(), database.write() as connection:
-            rows = [(mover, states[at * WIDTH :][:WIDTH]) for at, mover in enumerate(movers)]
+            rows = [
+                (mover, states[at * WIDTH : (at + 1) * WIDTH]) for at, mover in enumerate(movers)
+            ]
             cursor_of(connection).executemany(
                 "INSERT INTO device (device, state) VALUES (?, ?) "
                 "ON CONFLICT (device) DO UPDATE SET state = excluded.state",
@@ -186,14 +188,14 @@ def pages(path: Path) -> None:
         totals = store.counts()
         busy = store.transitions_page(limit=1).items[0].device
         asked: dict[str, Callable[[], object]] = {
-            "newest 100": lambda: store.transitions_page(),
+            "newest 100": store.transitions_page,
             "of a device": lambda: store.transitions_page(device=busy),
             "of a device that is nowhere": lambda: store.transitions_page(device="nobody"),
             "of a zone": lambda: store.transitions_page(zone="zone-7"),
             "decisions of a device": lambda: store.decisions_page(device=busy),
             "fired decisions": lambda: store.decisions_page(gate="fired"),
             "failed deliveries (none)": lambda: store.deliveries_page(state="failed"),
-            "counts": lambda: store.counts(),
+            "counts": store.counts,
         }
         for what, ask in asked.items():
             clock = Clock()
@@ -233,7 +235,7 @@ def zones(path: Path) -> None:
         for what, act in (
             ("put 10,000 zones", lambda: store.put_zones(stars)),
             ("put the same 10,000 zones again", lambda: store.put_zones(stars)),
-            ("load 10,000 zones", lambda: store.zones()),
+            ("load 10,000 zones", store.zones),
         ):
             clock = Clock()
             with clock.running():

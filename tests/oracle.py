@@ -55,7 +55,8 @@ def covers_pairs(zones: Sequence[Zone], lng: ArrayLike, lat: ArrayLike) -> IntAr
 def signed_distance_m(zone: Zone, *, lng: float, lat: float) -> float:
     """Return metres from a point to a zone's boundary, positive inside.
 
-    Beyond `FAR_M` outside, the answer may be any number below ``-FAR_M``.
+    The geodesic to the point of the boundary that is nearest on a map centred on the ping. Beyond
+    `FAR_M` outside, the answer may be any number below ``-FAR_M``.
     """
     if zone.radius_m is not None:
         return zone.radius_m - float(GEOD.inv(zone.geometry.x, zone.geometry.y, lng, lat)[2])
@@ -70,7 +71,13 @@ def signed_distance_m(zone: Zone, *, lng: float, lat: float) -> float:
     ax, ay = (edge[:, 0] - turn - lng) * east_m, (edge[:, 1] - lat) * north_m
     dx, dy = (edge[:, 2] - edge[:, 0]) * east_m, (edge[:, 3] - edge[:, 1]) * north_m
     along = np.clip(-(ax * dx + ay * dy) / (dx * dx + dy * dy), 0.0, 1.0)
-    gap = float(np.hypot(ax + along * dx, ay + along * dy).min(initial=np.inf))
+    squares = (ax + along * dx) ** 2 + (ay + along * dy) ** 2
+    if not len(squares):
+        return float("inf")
+    best = int(np.argmin(squares))
+    start, end = edge[best, :2], edge[best, 2:]
+    x, y = (start + along[best] * (end - start)).tolist()
+    gap = float(GEOD.inv(lng, lat, x, y)[2])
     return gap if covers(zone, np.array([lng]), np.array([lat]))[0] else -gap
 
 

@@ -64,16 +64,14 @@ def _holed(rng: np.random.Generator, lng: float, lat: float, size: float) -> dic
 
 def _many(rng: np.random.Generator, lng: float, lat: float, size: float) -> dict[str, Any]:
     steps = [(0.0, 0.0), (2.5, 0.0), (0.0, -2.5), (-2.5, 2.5)][: int(rng.integers(2, 5))]
-    parts = [
-        [star_ring(rng, lng + x * size, lat + y * size, size, 12).tolist()] for x, y in steps
-    ]
+    parts = [[star_ring(rng, lng + x * size, lat + y * size, size, 12).tolist()] for x, y in steps]
     return {"type": "MultiPolygon", "coordinates": parts}
 
 
 def _sliver(rng: np.random.Generator, lng: float, lat: float, size: float) -> dict[str, Any]:
     width = size * 10.0 ** rng.uniform(-9, -3)
     corners = [[0, 0], [size, size * rng.uniform(-1, 1)], [width, width], [0, 0]]
-    return polygon(np.array(corners) + [lng, lat])
+    return polygon(np.add(corners, [lng, lat]))
 
 
 def _box(rng: np.random.Generator, lng: float, lat: float, size: float) -> dict[str, Any]:

@@ -325,6 +325,7 @@ def test_an_import_is_many_transactions_and_one_swap(store: Store) -> None:
     def watch() -> None:
         while not done.is_set():
             seen.add(len(catalog.snapshot.index))
+            done.wait(0.0005)
 
     reader = threading.Thread(target=watch)
     reader.start()

@@ -91,7 +91,7 @@ def test_all_commands_of_the_contract_are_there() -> None:
     named = {" ".join(path) for path in commands()}
     assert {
         "up", "serve", "ingest", "deliver", "replay", "fleet", "migrate", "version",
-        "zones import", "zones export", "zones validate",
+        "settings", "zones import", "zones export", "zones validate",
         "keys create", "keys list", "keys revoke",
     } <= named  # fmt: skip
 
@@ -145,6 +145,12 @@ def test_version() -> None:
 
     done = geotarget("version")
     assert (done.returncode, done.stdout.strip()) == (0, package.__version__)
+
+
+def test_settings_are_printed_as_the_documentation_has_them() -> None:
+    """`geotarget settings` makes the table of `settings.md`."""
+    page = REPOSITORY / "geotarget" / "docs" / "settings.md"
+    assert geotarget("settings").stdout in page.read_text()
 
 
 # -- settings and errors ----------------------------------------------------------------------

@@ -46,7 +46,8 @@ def test_commands_that_pages_name_exist(page: Path) -> None:
         [sys.executable, "-m", "geotarget", "--help"], capture_output=True, text=True, check=True
     ).stdout
     named = set(re.findall(r"`geotarget ([a-z]+)", page.read_text()))
-    named |= set(re.findall(r"^geotarget ([a-z]+)", page.read_text(), re.MULTILINE))
+    for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
+        named |= set(re.findall(r"(?:^|\()geotarget ([a-z]+)", block, re.MULTILINE))
     for command in named:
         assert re.search(rf"\b{command}\b", helped), command
 

@@ -42,6 +42,8 @@ ATTEMPT: dict[str, Any] = {
     "answer": "",
 }
 
+DETAIL = DELIVERY | {"body": {"type": "offer.triggered", "data": {}}, "history": [ATTEMPT]}
+
 OfEndpoint = Annotated[Name | None, Query(description="Only this endpoint.")]
 OfType = Annotated[
     Name | None,
@@ -119,13 +121,7 @@ class AttemptAnswer(BaseModel):
 class DeliveryDetailAnswer(DeliveryAnswer):
     """One delivery with what is posted and how that went."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                DELIVERY | {"body": {"type": "offer.triggered", "data": {}}, "history": [ATTEMPT]}
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [DETAIL]})
 
     body: dict[str, Any] = Field(description="What is posted.")
     history: list[AttemptAnswer] = Field(description="All attempts, oldest first.")
@@ -142,6 +138,10 @@ class DeliveryDetailAnswer(DeliveryAnswer):
 
 class EventAnswer(BaseModel):
     """One event and its deliveries, one per endpoint."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"id": DELIVERY["id"], "items": [DETAIL]}]}
+    )
 
     id: str = Field(description="The `webhook-id` that receivers see.")
     items: list[DeliveryDetailAnswer]

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_type_hints
 
 import fastapi_offline
 from fastapi import FastAPI
@@ -87,7 +87,11 @@ def describe(app: FastAPI, rows: Sequence[Row]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    schemas.update(_schemas(rows))
+    for name, schema in _definitions(rows).items():
+        if name not in schemas:
+            schemas[name] = schema
+        elif "examples" in schema:
+            schemas[name]["examples"] = schema["examples"]  # FastAPI drops null from examples
     components["securitySchemes"] = {
         SECURITY: {
             "type": "http",
@@ -104,13 +108,17 @@ def describe(app: FastAPI, rows: Sequence[Row]) -> dict[str, Any]:
     return document
 
 
-def _schemas(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the schemas of the models that FastAPI does not see."""
+def _definitions(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the schemas of all models, those that FastAPI does not see included."""
     models: list[type[BaseModel]] = [ProblemDetails]
     for row in rows:
+        seen = get_type_hints(row.handler).values()
         taken = None if row.body is None else row.body.model
-        known = (taken, row.answer, *row.also.values())
-        models += [each for each in known if each is not None]
+        models += [
+            each
+            for each in (*seen, taken, row.answer, *row.also.values())
+            if isinstance(each, type) and issubclass(each, BaseModel)
+        ]
     _, definitions = models_json_schema(
         [(model, "validation") for model in dict.fromkeys(models)], ref_template=COMPONENT
     )

@@ -95,7 +95,8 @@ class Limits:
     geometry
         What zones may weigh.
     check_s
-        Time for checking one document of zones, seconds.
+        Time for checking one zone or a document of its size, seconds; larger documents get more in
+        proportion.
     check_memory_bytes
         Address space of the process that checks it.
     """

@@ -46,6 +46,16 @@ def version() -> None:
     typer.echo(__version__)
 
 
+@app.command(
+    name="settings", short_help="Print every setting.", epilog=example("geotarget settings")
+)
+def show_settings() -> None:
+    """Print every setting with its variable, default and meaning, as Markdown."""
+    from geotarget.settings import settings_table  # noqa: PLC0415 the help does not need it
+
+    typer.echo(settings_table())
+
+
 def main() -> None:
     """Run the command line."""
     try:

@@ -148,7 +148,7 @@ class Summary:
         """Return the counters and how much each grows per second."""
         at, now = self._clock(), self._counters()
         self._past.append((at, now))
-        while len(self._past) > 2 and self._past[1][0] <= at - WINDOW_S:  # noqa: PLR2004 two make a span
+        while len(self._past) > 2 and self._past[1][0] <= at - WINDOW_S:
             self._past.popleft()
         since, before = self._past[0]
         span = at - since

@@ -220,12 +220,13 @@ def _read_ring(ring: Sequence[Any], path: str, problems: list[Problem]) -> Float
             if len(ring[0]) != len(ring[-1]):
                 ends = f"{shown(ring[0])} and {shown(ring[-1])}"
                 problems.append(Problem(path, ends, "its last position must equal its first"))
-            if len(lengths) > 1:
-                ring = [position[:2] for position in ring]
+            ring = [(*position, 0.0)[:3] for position in ring] if len(lengths) > 1 else ring
             try:
-                return np.array(ring, np.float64).reshape(len(ring), -1)[:, :2]
+                points = np.array(ring, np.float64)
             except OverflowError:
-                pass  # an integer beyond all floats; found below
+                points = np.full((1, 3), np.nan)  # an integer beyond all floats; found below
+            if np.isfinite(points[:, 2:]).all():
+                return points[:, :2]
     faults = [(at, _position_fault(position)) for at, position in enumerate(ring)]
     wrong = [(at, fault) for at, fault in faults if fault]
     problems += [

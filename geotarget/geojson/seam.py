@@ -156,10 +156,10 @@ def _home(
     """Return vertices of the plane as they were given, those of the cut on the antimeridian."""
     if shift == 0.0:
         return points
-    lng = [
-        origin.get((x, y), min(max(x - shift, -HALF_TURN), HALF_TURN)) for x, y in points.tolist()
-    ]
-    return np.column_stack([lng, points[:, 1]])
+    moved = np.clip(points[:, 0] - shift, -HALF_TURN, HALF_TURN)
+    inside = np.abs(moved) < HALF_TURN  # on the antimeridian the side counts, not what was given
+    given = [origin.get((x, y), x - shift) for x, y in points.tolist()]
+    return np.column_stack([np.where(inside, given, moved), points[:, 1]])
 
 
 def _continuous(ring: FloatArray) -> tuple[FloatArray, dict[tuple[float, float], float]]:

@@ -18,7 +18,8 @@ def to_feature(zone: Zone) -> dict[str, Any]:
     """Return a zone as a GeoJSON Feature.
 
     `parse_zone` makes the same zone of it again, but for revision and key. The properties are
-    those that the author gave; what was set in code besides, and is not the default, is added.
+    those that the author gave. What was set in code besides is added where it is not the default
+    (for the time zone: that of the place).
 
     Parameters
     ----------
@@ -33,8 +34,9 @@ def to_feature(zone: Zone) -> dict[str, Any]:
     Examples
     --------
     >>> from shapely import Point
-    >>> to_feature(Zone(id="kiosk", geometry=Point(0, 0), radius_m=30.0))["properties"]
-    {'radius_m': 30.0}
+    >>> kiosk = Zone(id="kiosk", geometry=Point(24.94, 60.17), radius_m=30.0)
+    >>> to_feature(kiosk)["properties"]
+    {'radius_m': 30.0, 'time_zone': 'UTC'}
     """
     properties = dict(zone.properties)
     known: dict[str, tuple[Any, Any]] = {

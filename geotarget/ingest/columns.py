@@ -42,7 +42,7 @@ def columns(
         lng[missing] = [pings[position].lon for position in np.flatnonzero(missing).tolist()]
     acc = np.array([ping.acc for ping in pings], dtype=np.float64)  # None becomes NaN
     acc[~(acc > 0)] = np.nan
-    good = (seconds > 0) & (seconds <= MAX_SECONDS) & (np.abs(lat) <= 90) & (np.abs(lng) <= 180)  # noqa: PLR2004 degrees
+    good = (seconds > 0) & (seconds <= MAX_SECONDS) & (np.abs(lat) <= 90) & (np.abs(lng) <= 180)
     bad = np.flatnonzero(~good)
     if len(bad):
         keep = np.flatnonzero(good)

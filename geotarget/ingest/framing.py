@@ -22,7 +22,7 @@ Packet = tuple[int, bytes]
 """A packet that is no PUBLISH: first header byte, and what follows the remaining length."""
 
 
-class Malformed(Exception):  # noqa: N818 not an error of ours: the reason to close a connection
+class Malformed(Exception):
     """The peer breaks the protocol or sends more than is allowed."""
 
 
@@ -76,7 +76,7 @@ class Framer:
     ) -> None:
         data = self._rest + data if self._rest else data
         start, end_of_data = 0, len(data)
-        while end_of_data - start >= 2:  # noqa: PLR2004 header byte and one of length
+        while end_of_data - start >= 2:
             header = data[start]
             length = data[start + 1]
             body = start + 2

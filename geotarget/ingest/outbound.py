@@ -1,6 +1,6 @@
 """QoS 1 outwards in bulk: many PUBLISH packets in one write, many PUBACKs in one read.
 
-paho's own `publish` costs 100 us a message on two busy cores, this 3 to 5 in bulk. Messages are kept
+paho's own `publish` costs 100 us a message on two busy cores, this 3 to 5. Messages are kept
 until the broker has answered and are sent again, in order, after a reconnect. `PlainOutbound` does
 the same through paho's public interface, for a paho that lacks the names in `paho_framing.NEEDED`.
 """
@@ -61,7 +61,7 @@ class FastOutbound(FramingClient):
         answers: list[tuple[int, int]] = []
         for header, body in packets:
             if header == paho.PUBACK and len(body) > 1:
-                answers.append((body[0] << 8 | body[1], body[2] if len(body) > 2 else 0))  # noqa: PLR2004
+                answers.append((body[0] << 8 | body[1], body[2] if len(body) > 2 else 0))
             else:
                 others.append((header, body))
         if answers:

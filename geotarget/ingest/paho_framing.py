@@ -15,6 +15,7 @@ Both clients
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +40,7 @@ NEEDED = (
     "_protocol",
     "_sock",
     "_sock_recv",
+    "_sockpairW",
 )
 """Private names of paho that `FramingClient` uses."""
 
@@ -130,7 +132,7 @@ class FramingClient(paho.Client):
         del max_packets  # paho ignores it too
         if self._sock is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
-        if not self._make_room():
+        if not self._make_room(0.0):
             return MQTTErrorCode.MQTT_ERR_SUCCESS
         try:
             data = self._sock_recv(_READ_BYTES)
@@ -149,7 +151,10 @@ class FramingClient(paho.Client):
 
     def loop_misc(self) -> MQTTErrorCode:
         """Offer what found no room, also while the socket is silent; then paho's own chores."""
-        self._make_room(wait_s=0.0)
+        if not self._make_room(_WAIT_FOR_ROOM_S) and self._sockpairW is not None:
+            # Come back at once: paho would wait for the socket, and room makes no sound there.
+            with contextlib.suppress(BlockingIOError):
+                self._sockpairW.send(b"\x00")
         return super().loop_misc()
 
     def _read(self, data: bytes) -> MQTTErrorCode:
@@ -193,7 +198,7 @@ class FramingClient(paho.Client):
         _log.error("closing the connection to the broker", reason=reason)
         return self._loop_rc_handle(MQTTErrorCode.MQTT_ERR_PROTOCOL)
 
-    def _make_room(self, wait_s: float = _WAIT_FOR_ROOM_S) -> bool:
+    def _make_room(self, wait_s: float) -> bool:
         """Hand on what is left of the last read; False while there is no room for it."""
         if not self._backlog:
             return True

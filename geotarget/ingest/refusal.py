@@ -27,7 +27,7 @@ _LONGITUDE = 180.0
 _SHOWN = 40
 
 
-class Refused(Exception):  # noqa: N818 not an error of ours: the answer to one ping
+class Refused(Exception):
     """One ping or message is refused; `reason` is the code, the text the sentence."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -206,7 +206,7 @@ def _message_id(item: dict[str, Any], path: str) -> str | int | None:
 
 def _foreign(item: dict[str, Any], path: str, names: Names) -> str:
     found = ", ".join(shown(name) for name in list(item)[:5]) or "none"
-    more = ", …" if len(item) > 5 else ""  # noqa: PLR2004 enough to recognise a format
+    more = ", …" if len(item) > 5 else ""
     hint = ""
     if "_type" in item and names is PLAIN:
         hint = "; OwnTracks messages belong on owntracks/{user}/{device}"

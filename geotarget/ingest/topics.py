@@ -66,7 +66,7 @@ def device_problem(name: str) -> str:
         if character in "+#" or not character.isprintable():
             return f"a device id can't contain {character!r}"
     parts = name.split("/")
-    if len(parts) > 2 or not all(parts):  # noqa: PLR2004 user and device
+    if len(parts) > 2 or not all(parts):
         return "a device id has at most one '/', with a name on both sides"
     return ""
 
@@ -94,7 +94,7 @@ def route(topic: bytes | str, prefix: str) -> str | OwnTracks | Unroutable:
         name = levels[-1]
         problem = device_problem(name)
         return Unroutable("device", f"topic level 'device': {problem}") if problem else name
-    if levels[0] == _OWNTRACKS and len(levels) == 3:  # noqa: PLR2004 owntracks/user/device
+    if levels[0] == _OWNTRACKS and len(levels) == 3:
         name = f"{levels[1]}/{levels[2]}"
         problem = device_problem(name)
         return (

@@ -85,7 +85,7 @@ def up(
             **({"log": str(settings.data / LOG_FILE)} if on_terminal else {}),
         }
         if not stop.is_set():
-            announce("ready", addresses)
+            announce("ready", {"API": node.api.url} if on_terminal else addresses)
         summary = Summary(
             lambda: counters(node),
             addresses=addresses,

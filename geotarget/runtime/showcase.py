@@ -12,13 +12,16 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import structlog
 
 from geotarget.delivery import new_secret
-from geotarget.demo import Fleet, Receiver, install, places_in, walk
+from geotarget.demo import Fleet, Receiver, catalogue_path, install, walk
+from geotarget.errors import BrokerError
+from geotarget.geojson import load_zones
 from geotarget.ingest import Publisher
 from geotarget.ingest.publish import OutgoingPing
 from geotarget.pipeline import wall_clock_ms
@@ -91,6 +94,7 @@ class Showcase:
         assert node.api is not None
         self.key = await asyncio.to_thread(self._key_of, node)
         await self.receiver.start()
+        await asyncio.to_thread(self._import_zones, node)
         created = await asyncio.to_thread(
             install,
             HttpDesk(node.api.url, self.key),
@@ -98,13 +102,17 @@ class Showcase:
             secret=self._kept(SECRET_FILE, new_secret),
         )
         log.info("demo installed", created=len(created))
-        fleet = await asyncio.to_thread(
-            Fleet, WALKERS, places=places_in(list(node.catalog.snapshot.index.zones))
-        )
+        fleet = await asyncio.to_thread(Fleet, WALKERS)
         self._walking = threading.Thread(
             target=self._walk, args=(fleet, node.fleet_url), name="fleet", daemon=True
         )
         self._walking.start()
+
+    def _import_zones(self, node: Node) -> None:
+        """Import the demo's zones that are not there yet, all at once."""
+        zones = load_zones(catalogue_path()).zones
+        known = {zone.id for zone in node.store.zones()[0]}
+        node.catalog.put_zones([zone for zone in zones if zone.id not in known])
 
     def _key_of(self, node: Node) -> str:
         """Return an API key: the operator's own, the one of the last start, or a new one."""
@@ -117,14 +125,15 @@ class Showcase:
         return self._kept(KEY_FILE, lambda: node.store.create_key(name="demo", scopes=["admin"])[0])
 
     def _walk(self, fleet: Fleet, url: str) -> None:
-        with Publisher(
-            url, client_id="geotarget-demo-fleet", prefix=self.settings.mqtt_prefix
-        ) as publisher:
-            walk(
-                fleet,
-                lambda device, ping: publisher.publish(device, [OutgoingPing(**ping)]),
-                self._stop_walking,
-            )
+        """Let the fleet walk, over as many connections as it takes."""
+        prefix = self.settings.mqtt_prefix
+        while not self._stop_walking.is_set():
+            try:
+                with Publisher(url, client_id="geotarget-demo-fleet", prefix=prefix) as publisher:
+                    walk(fleet, partial(_publish, publisher), self._stop_walking)
+            except BrokerError as error:
+                log.warning("the fleet lost its broker", reason=str(error))
+                self._stop_walking.wait(1.0)
 
     async def stop_walking(self) -> None:
         """Send the fleet home before the drain, so that the drain can end."""
@@ -136,3 +145,7 @@ class Showcase:
         """Close the receiver, after the last posts."""
         await self.stop_walking()
         await self.receiver.stop()
+
+
+def _publish(publisher: Publisher, device: str, ping: dict[str, float]) -> None:
+    publisher.publish(device, [OutgoingPing(**ping)])

@@ -72,6 +72,12 @@ def sqlite_driver() -> ModuleType:
         pass
     else:
         driver = pysqlite3
+    warn_if_old(driver)
+    return driver
+
+
+def warn_if_old(driver: ModuleType) -> None:
+    """Say which SQLite this is, if it is one with a known risk."""
     if driver.sqlite_version_info < SAFE_SQLITE:
         log.warning(
             "old SQLite",
@@ -79,7 +85,6 @@ def sqlite_driver() -> ModuleType:
             risk="before 3.51.3 a reset of the write-ahead log can corrupt the database",
             remedy="install pysqlite3, or a Python that is linked to a newer SQLite",
         )
-    return driver
 
 
 class Turnstile:

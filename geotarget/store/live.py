@@ -111,6 +111,7 @@ class LiveLog:
         ValueError
             `device_states` can't be divided among `devices`.
         """
+        _check_width(batch)
         cursor = cursor_of(connection)
         (last_seq,) = cursor.execute("SELECT coalesce(max(seq), 0) FROM live_log").fetchone()
         if last_seq != self._last_seq:
@@ -118,7 +119,6 @@ class LiveLog:
         done = self._fold(cursor)
         if not (batch.devices or batch.members_put or batch.members_removed):
             return done
-        _check_width(batch)
         members = _NO_MEMBERS
         if batch.members_put or batch.members_removed:
             members = _encode((tuple(map(_columns, batch.members_put)), batch.members_removed))

@@ -5,7 +5,7 @@ touched with it: whoever knows a revision can ask for all that came after. A zon
 just as it is stored changes nothing, so a catalogue can be imported at every start.
 
 Geometries are kept as WKB, bit for bit. They were validated before they came here and are not
-validated again: 10,000 zones load in about 60 ms.
+validated again: 10,000 zones load in 0.1 s.
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ def _box(bounds: Sequence[float], radius_m: float | None) -> Box:
     south, north = max(south - high, -90.0), min(north + high, 90.0)
     narrowest = math.cos(math.radians(max(abs(south), abs(north))))
     wide = high / narrowest if narrowest > high / 180.0 else 180.0
-    if west - wide < -180.0 or east + wide > 180.0:  # noqa: PLR2004 - degrees
+    if west - wide < -180.0 or east + wide > 180.0:
         return -180.0, south, 180.0, north
     return west - wide, south, east + wide, north
 

@@ -127,8 +127,10 @@ def test_last_frame_says_that_it_ended() -> None:
     console = Console(file=out, width=80, height=24, force_terminal=True, color_system=None)
     summary = Now().summary(troubles=lambda: ["running: draining"])
     show_summary(summary, stop, console=console)
-    assert out.getvalue().rstrip().endswith("Stopped; started again it goes on where it was")
-    assert "draining" not in out.getvalue().split("Stopped")[0].rsplit("geotarget", 1)[1]
+    last = out.getvalue().rpartition("up 0:00:00")[2]
+    assert "Stopped; started again it goes on where it was" in last
+    assert "Ctrl-C" not in last
+    assert "draining" not in last
 
 
 def test_log_lines_carry_the_figures() -> None:

@@ -97,9 +97,7 @@ def test_boxes_hold_their_caps() -> None:
     bearing = rng.uniform(0, 2 * np.pi, 500)
     y = np.radians(lat)
     sine = np.clip(np.sin(y) * np.cos(reach) + np.cos(y) * np.sin(reach) * np.cos(bearing), -1, 1)
-    turn = np.arctan2(
-        np.sin(bearing) * np.sin(reach) * np.cos(y), np.cos(reach) - np.sin(y) * sine
-    )
+    turn = np.arctan2(np.sin(bearing) * np.sin(reach) * np.cos(y), np.cos(reach) - np.sin(y) * sine)
     rim_lat = np.degrees(np.arcsin(sine))
     rim_lng = lng + np.degrees(turn)
     wide = (west == -180) & (east == 180)

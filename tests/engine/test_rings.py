@@ -46,9 +46,7 @@ def geodesic_gap(ring: FloatArray, lng: float, lat: float) -> float:
 
 @settings(max_examples=60, deadline=None)
 @given(st.floats(-70, 70), st.floats(1, 4.3), st.floats(-4, 0), SEEDS)
-def test_the_distance_keeps_its_promise(
-    lat: float, far: float, size: float, seed: int
-) -> None:
+def test_the_distance_keeps_its_promise(lat: float, far: float, size: float, seed: int) -> None:
     """Against geodesics the error stays below D * D / 2000 km up to 70 degrees of latitude."""
     rng = np.random.default_rng(seed)
     ring = star_ring(rng, 20.0, lat, 10.0**size, int(rng.integers(3, 12)))
@@ -107,14 +105,18 @@ def edge_list(of: Outlines) -> list[tuple[float, ...]]:
 
 def test_a_cut_is_no_outline() -> None:
     """Two halves that face each other at +-180 have one outline around both."""
-    of = outlines(shapely.MultiPolygon([shapely.box(170, 0, 180, 5), shapely.box(-180, 0, -170, 5)]))
+    of = outlines(
+        shapely.MultiPolygon([shapely.box(170, 0, 180, 5), shapely.box(-180, 0, -170, 5)])
+    )
     assert not [edge for edge in edge_list(of) if abs(edge[0]) == 180 == abs(edge[2])]
     assert 6 == len(of.edge)
 
 
 def test_only_what_faces_nothing_remains_of_a_cut() -> None:
     """Halves of different height keep the piece that the other side does not meet."""
-    of = outlines(shapely.MultiPolygon([shapely.box(170, 0, 180, 8), shapely.box(-180, 3, -170, 5)]))
+    of = outlines(
+        shapely.MultiPolygon([shapely.box(170, 0, 180, 8), shapely.box(-180, 3, -170, 5)])
+    )
     seam = [edge for edge in edge_list(of) if abs(edge[0]) == 180 == abs(edge[2])]
     assert [(180.0, 0.0, 180.0, 3.0), (180.0, 5.0, 180.0, 8.0)] == seam
 
@@ -152,7 +154,9 @@ def test_small_areas_and_lengths_are_geodesic(
 
 def test_bands_have_the_area_between_their_parallels() -> None:
     """Edges follow parallels, as RFC 7946 has them, not geodesics."""
-    tropics, cap = outlines(shapely.box(-180, -23.5, 180, 23.5), shapely.box(-180, 60, 180, 90)).area_m2
+    tropics, cap = outlines(
+        shapely.box(-180, -23.5, 180, 23.5), shapely.box(-180, 60, 180, 90)
+    ).area_m2
     earth = 510_065_621_724_088.4
     dense = np.linspace(-180, 180, 7201)
     ring = np.concatenate([np.column_stack([dense, np.full(7201, 60.0)]), [[180, 90], [-180, 90]]])

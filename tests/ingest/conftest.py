@@ -68,7 +68,7 @@ def mosquitto(make_mosquitto: Callable[..., Mosquitto]) -> Mosquitto:
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[EmbeddedBroker]:
     """A running embedded broker on a free port."""
-    broker = EmbeddedBroker(tmp_path / "broker", port=0)
+    broker = EmbeddedBroker(tmp_path / "broker", port=0, ack_wait_s=1.0)
     broker.start()
     yield broker
     broker.stop()

