@@ -240,6 +240,8 @@ def _from_pydantic(error: Mapping[str, Any]) -> Problem:
     origin, *steps = error["loc"] or ("body",)
     path = "$"
     for step in steps:
+        if step == "[key]":  # pydantic's way to say that the name itself is wrong
+            break
         path += f"[{step}]" if isinstance(step, int) else f".{step}"
     if origin != "body":
         path = path.removeprefix("$.")

@@ -26,7 +26,9 @@ class ProfileDocument(Document):
         default={}, description="Any JSON; offers may use all of it."
     )
     consent: Annotated[dict[Name, bool], Field(max_length=100)] = Field(
-        default={}, description="By purpose: true given, false refused."
+        default={},
+        description="By purpose: true given, false refused.",
+        json_schema_extra={"additionalProperties": False},
     )
 
 

@@ -1,14 +1,14 @@
 """One row of the route table, and what is checked before its handler runs.
 
 The order matters: who is calling comes first, so that nobody without a key makes us read a byte of
-a body; then the media type; then the body, never more of it than the route allows, whatever
+a body; then the names in the query; then the media type; then the body, never more of it than the route allows, whatever
 Content-Length says. JSON documents are read strictly: no NaN, no NUL in text, no deeper than
 allowed. What a handler gets has passed all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
@@ -22,7 +22,7 @@ from starlette.responses import Response
 from geotarget.api.auth import Scope
 from geotarget.api.problems import Unacceptable, show
 from geotarget.api.services import context_of
-from geotarget.errors import Problem
+from geotarget.errors import InvalidInput, Problem
 
 TAGS: Mapping[str, tuple[str, ...]] = {
     "Pings": ("/v1/pings",),
@@ -110,14 +110,12 @@ class Row:
 
     def statuses(self) -> list[int]:
         """Return the statuses of all problems that this may answer."""
-        found = {500, 503, *self.problems}
+        found = {422, 500, 503, *self.problems}
         if self.scope is not None:
             found |= {401, 403}
         if self.body is not None:
-            found |= {413, 415, 422}
-        if "{" in self.path or self.method == "GET":
-            found |= {422}
-        if "{" in self.path and self.method != "PUT":
+            found |= {413, 415}
+        if "{" in self.path:
             found |= {404}
         return sorted(found - set(self.also))
 
@@ -144,16 +142,36 @@ class GuardedRoute(APIRoute):
         """Return FastAPI's handler behind the checks."""
         inner = super().get_route_handler()
         row = self.row
+        parameters = {each.alias for each in self.dependant.query_params}
 
         async def handle(request: Request) -> Response:
             if row.scope is not None:
                 await context_of(request).doorkeeper.admit(request, row.scope)
+            check_query(request, parameters)
             if row.body is not None:
                 check_media_type(request, row.body.takes)
                 request = BoundedRequest(request, row.body)
             return await inner(request)
 
         return handle
+
+
+def check_query(request: Request, known: Collection[str]) -> None:
+    """Check that a query says nothing that would be ignored: a misspelt filter filters nothing.
+
+    Raises
+    ------
+    InvalidInput
+        Names each unknown parameter and those that there are.
+    """
+    there_are = f"there are {', '.join(sorted(known))}" if known else "there are none"
+    problems = [
+        Problem(show(name), show(value), f"unknown parameter; {there_are}")
+        for name, value in request.query_params.multi_items()
+        if name not in known
+    ]
+    if problems:
+        raise InvalidInput(*problems)
 
 
 def check_media_type(request: Request, accepted: tuple[str, ...]) -> None:

@@ -148,4 +148,5 @@ class Showcase:
 
 
 def _publish(publisher: Publisher, device: str, ping: dict[str, float]) -> None:
-    publisher.publish(device, [OutgoingPing(**ping)])
+    fix = OutgoingPing(ts=ping["ts"], lat=ping["lat"], lng=ping["lng"], acc=ping["acc"])
+    publisher.publish(device, [fix])

@@ -9,7 +9,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis.generation import GenerationMode
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 from starlette.testclient import TestClient
 
 from geotarget.api import Limits, Services, create_app
@@ -35,6 +35,9 @@ MEANING = {
 """Where a schema can't say all: rings close, endpoints exist, secrets are Base64. There a request
 that obeys the schema may still be refused."""
 
+REPORTS = {"POST /v1/pings", "POST /v1/zones"}
+"""Where bad items are reported in a good answer."""
+
 
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
@@ -44,9 +47,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     intake = Intake(Pipeline(catalog=catalog, store=store).process)
     intake.start()
     app = create_app(
-        Services(
-            catalog=catalog, store=store, decode=decode_http, intake=intake, admin_key=ADMIN
-        )
+        Services(catalog=catalog, store=store, decode=decode_http, intake=intake, admin_key=ADMIN)
     )
     with TestClient(app, headers=HEADERS) as client:
         for path, body in [
@@ -66,13 +67,15 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def examine(schema: Any, row: str, *, examples: int) -> None:
     """Send requests of both kinds and check each answer against the description."""
     method, path = row.split()
-    known = {"id": "z"} if "{id}" in path else None
+    described = schema.raw_schema["paths"][path][method.lower()]
     for mode in GenerationMode:
         good = mode is GenerationMode.POSITIVE
+        if not good and not described.get("parameters") and "requestBody" not in described:
+            continue  # there is nothing in it that could be wrong
         cases = schema[path][method].as_strategy(
-            generation_mode=mode, path_parameters=known if good else None
+            generation_mode=mode,
+            path_parameters={"id": "z"} if good and "{id}" in path else None,
         )
-        excluded = [positive_data_acceptance] if row in MEANING else []
 
         @seed(7)
         @settings(
@@ -84,9 +87,20 @@ def examine(schema: Any, row: str, *, examples: int) -> None:
         )
         @given(case=cases)
         def send(case: Any) -> None:
-            case.call_and_validate(headers=HEADERS, excluded_checks=excluded)  # noqa: B023
+            answer = case.call(headers=HEADERS)
+            excluded = []
+            if row in MEANING or (answer.status_code == 422 and only_the_cursor(answer.json())):
+                excluded.append(positive_data_acceptance)
+            if row in REPORTS:
+                excluded.append(negative_data_rejection)
+            case.validate_response(answer, headers=HEADERS, excluded_checks=excluded)
 
         send()
+
+
+def only_the_cursor(problem: Any) -> bool:
+    """Return whether all that is wrong is a cursor that we never gave."""
+    return all(each["path"] == "cursor" for each in problem["errors"])
 
 
 @pytest.mark.parametrize("row", ROWS)

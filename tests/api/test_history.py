@@ -80,6 +80,8 @@ def test_transitions_by_time(told: Api) -> None:
         ("cursor=abc", "cursor"),
         ("device=%00", "device"),
         ("device=", "device"),
+        ("devcie=d", "devcie"),
+        ("gate=fired", "gate"),
     ],
 )
 def test_a_parameter_that_is_wrong_is_named(api: Api, query: str, path: str) -> None:

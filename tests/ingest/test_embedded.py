@@ -91,7 +91,7 @@ def test_what_comes_before_the_first_ingest_is_kept(
 def test_kill_loses_nothing_acknowledged(
     make_broker: Any, make_phone: Any, collect: Any, recorder: Recorder, eventually: Eventually
 ) -> None:
-    """kill -9 of the server: it comes back on its port, with everything it had acknowledged."""
+    """Kill -9 of the server: it comes back on its port, with everything it had acknowledged."""
     broker = make_broker()
     broker.start()
     port, first = broker.port, broker.pid
@@ -174,7 +174,8 @@ def test_a_full_store_refuses_and_recovers(
     make_broker: Any, make_phone: Any, collect: Any, recorder: Recorder, eventually: Eventually
 ) -> None:
     """When the store is full phones get no acknowledgement; what had one is all there, and
-    after draining new pings are taken again."""
+    after draining new pings are taken again.
+    """
     broker = make_broker(max_bytes=200_000)
     broker.start()
     phone: Phone = make_phone(broker.port)
@@ -307,7 +308,7 @@ def test_a_server_that_ends_at_once_is_quoted(make_broker: Any, tmp_path: Path) 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends children on Linux only")
 def test_the_server_ends_with_its_parent(tmp_path: Path, eventually: Eventually) -> None:
-    """kill -9 of our process ends the broker too, and the next start has port and folder."""
+    """Kill -9 of our process ends the broker too, and the next start has port and folder."""
     port = find_port()
     program = (
         "import sys, threading\n"

@@ -335,7 +335,7 @@ def test_a_killed_mosquitto_comes_back(
     make_phone: Any,
     eventually: Eventually,
 ) -> None:
-    """kill -9 of the broker: the ingest notices, reconnects, subscribes again and goes on."""
+    """Kill -9 of the broker: the ingest notices, reconnects, subscribes again and goes on."""
     here = station(mosquitto.url, ack_wait_s=0)
     make_phone(mosquitto.port).publish("pings/d", ping(1))
     eventually(lambda: recorder.count == 1)
