@@ -7,7 +7,9 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,28 @@ def test_services_hold_no_importable_package() -> None:
     """`services/` holds deployment units, `zones/` holds data."""
     assert not list((REPOSITORY / "services").rglob("__init__.py"))
     assert not list((REPOSITORY / "zones").rglob("*.py"))
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    """What the package imports stands in pyproject.toml, not only what something else brings."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    declared = {
+        re.split(r"[^A-Za-z0-9_.-]", each)[0].lower().replace("_", "-")
+        for each in project["dependencies"]
+    }
+    homes = packages_distributions()
+    undeclared = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names = [node.module]
+            for name in {each.split(".")[0] for each in names}:
+                if name in sys.stdlib_module_names or name == "geotarget":
+                    continue
+                brought = {each.lower().replace("_", "-") for each in homes.get(name, [name])}
+                if not brought & declared:
+                    undeclared.add(f"{name} ({path.relative_to(PACKAGE)})")
+    assert undeclared == set()
