@@ -1,9 +1,9 @@
 """One row of the route table, and what is checked before its handler runs.
 
 The order matters: who is calling comes first, so that nobody without a key makes us read a byte of
-a body; then the names in the query; then the media type; then the body, never more of it than the route allows, whatever
-Content-Length says. JSON documents are read strictly: no NaN, no NUL in text, no deeper than
-allowed. What a handler gets has passed all of it.
+a body; then the names in the query; then the media type; then the body, never more of it than the
+route allows, whatever Content-Length says. JSON documents are read strictly: no NaN, no NUL in
+text, no deeper than allowed. What a handler gets has passed all of it.
 """
 
 from __future__ import annotations
@@ -97,6 +97,11 @@ class Row:
         return next((tag for tag, paths in TAGS.items() if self.path.startswith(paths)), "Health")
 
     @property
+    def strict(self) -> bool:
+        """Whether parameters that nobody knows are refused; probes may add what they like."""
+        return self.path.startswith("/v1/")
+
+    @property
     def summary(self) -> str:
         """First line of the handler's docstring, without the stop."""
         return (self.handler.__doc__ or "").strip().split("\n")[0].rstrip(".")
@@ -110,7 +115,9 @@ class Row:
 
     def statuses(self) -> list[int]:
         """Return the statuses of all problems that this may answer."""
-        found = {422, 500, 503, *self.problems}
+        found = {500, 503, *self.problems}
+        if self.strict:
+            found |= {422}
         if self.scope is not None:
             found |= {401, 403}
         if self.body is not None:
@@ -147,7 +154,8 @@ class GuardedRoute(APIRoute):
         async def handle(request: Request) -> Response:
             if row.scope is not None:
                 await context_of(request).doorkeeper.admit(request, row.scope)
-            check_query(request, parameters)
+            if row.strict:
+                check_query(request, parameters)
             if row.body is not None:
                 check_media_type(request, row.body.takes)
                 request = BoundedRequest(request, row.body)

@@ -60,6 +60,15 @@ def test_the_distance_keeps_its_promise(lat: float, far: float, size: float, see
     assert actual == pytest.approx(truth, abs=truth**2 / 2e6 + 0.001)
 
 
+def test_short_ways_are_measured_to_a_millionth() -> None:
+    """Up to 10 km and 60 degrees of latitude the length of a way is that of the geodesic."""
+    rng = np.random.default_rng(1)
+    lng, lat = rng.uniform(-170, 170, 500), rng.uniform(-60, 60, 500)
+    x, y, _ = GEOD.fwd(lng, lat, rng.uniform(0, 360, 500), np.full(500, 10_000.0))
+    length = way_m(np.column_stack([x - lng, y - lat]), lat)
+    assert length == pytest.approx(np.full(500, 10_000.0), rel=1e-6)
+
+
 @settings(max_examples=80, deadline=None)
 @given(zones().filter(lambda zone: zone.radius_m is None), SEEDS)
 def test_the_nearest_point_is_that_of_the_reference(zone: Zone, seed: int) -> None:

@@ -90,11 +90,13 @@ def test_a_ring_around_a_pole_holds_it(lat: float, step: float, pole: float) -> 
         assert [inside] * 50 == found.tolist()
 
 
-def test_a_polar_ring_may_meander() -> None:
-    """A coast that goes back and forth is closed over the pole without crossing itself."""
-    lng = np.array([0, 40, 20, 60, 120, 100, 160, 220, 200, 300, 330, 310, 360.0])
-    lat = np.array([70, 72, 75, 78, 70, 74, 76, 70, 73, 71, 74, 77, 70.0])
-    zone = parse_zone(feature("a", polygon(np.column_stack([(lng + 180) % 360 - 180, lat]))))
+@pytest.mark.parametrize("first", range(12))
+def test_a_polar_ring_may_meander(first: int) -> None:
+    """A coast that goes back and forth is closed over the pole, wherever its ring starts."""
+    lng = np.array([0, 40, 20, 60, 120, 100, 160, 220, 200, 300, 330, 310.0])
+    lat = np.array([70, 72, 75, 78, 70, 74, 76, 70, 73, 71, 74, 77.0])
+    open_ring = np.roll(np.column_stack([(lng + 180) % 360 - 180, lat]), first, axis=0)
+    zone = parse_zone(feature("a", polygon(np.vstack([open_ring, open_ring[:1]]))))
     assert zone.geometry.is_valid
     assert 1 == len(shapely.get_parts(zone.geometry))
     assert shapely.intersects_xy(zone.geometry, 33.0, 90.0)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion
 
 from geotarget.errors import StoreError
 from geotarget.model import Outcome, PingBatch, Rejected
@@ -130,9 +130,8 @@ class Mosquitto:
 class Phone:
     """A plain paho client that publishes and remembers what was acknowledged."""
 
-    def __init__(self, port: int, *, version_5: bool = False, login: tuple[str, str] | None = None):
-        protocol = MQTTProtocolVersion.MQTTv5 if version_5 else MQTTProtocolVersion.MQTTv311
-        self.client = paho.Client(CallbackAPIVersion.VERSION2, protocol=protocol)
+    def __init__(self, port: int, *, login: tuple[str, str] | None = None) -> None:
+        self.client = paho.Client(CallbackAPIVersion.VERSION2)
         if login is not None:
             self.client.username_pw_set(*login)
         self.client.max_inflight_messages_set(500)

@@ -286,7 +286,7 @@ def test_capacity_bounds_the_queue(make: Any, recorder: Recorder) -> None:
 
 
 def test_hold_sorts_by_fix_time(make: Any, recorder: Recorder, eventually: Eventually) -> None:
-    """What comes during a hold is processed at its end, oldest fix first, equal ones as they came."""
+    """What comes during a hold is processed at its end, oldest fix first, ties as they came."""
     intake = make(max_age_s=0.001, max_pings=2)
     intake.hold(0.3)
     acknowledged = Acknowledged()

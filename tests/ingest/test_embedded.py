@@ -108,6 +108,7 @@ def test_kill_loses_nothing_acknowledged(
     assert recorder.seconds == list(range(1, 2001))
 
 
+@pytest.mark.slow
 def test_kill_under_load_loses_nothing_acknowledged(
     make_broker: Any, make_phone: Any, collect: Any, recorder: Recorder, eventually: Eventually
 ) -> None:
@@ -173,9 +174,7 @@ def test_a_changed_prefix_moves_the_session(
 def test_a_full_store_refuses_and_recovers(
     make_broker: Any, make_phone: Any, collect: Any, recorder: Recorder, eventually: Eventually
 ) -> None:
-    """When the store is full phones get no acknowledgement; what had one is all there, and
-    after draining new pings are taken again.
-    """
+    """A full store acknowledges nothing more, keeps what it had, and takes again when drained."""
     broker = make_broker(max_bytes=200_000)
     broker.start()
     phone: Phone = make_phone(broker.port)
@@ -283,7 +282,7 @@ def test_a_taken_port_is_named(make_broker: Any) -> None:
 def test_a_missing_server_is_named(make_broker: Any, tmp_path: Path) -> None:
     """A program that is not there is named."""
     broker = make_broker(server=tmp_path / "nowhere")
-    with pytest.raises(BrokerError, match="there is no NATS server at .*nowhere"):
+    with pytest.raises(BrokerError, match=r"there is no NATS server at .*nowhere"):
         broker.start()
 
 
@@ -302,7 +301,7 @@ def test_a_server_that_ends_at_once_is_quoted(make_broker: Any, tmp_path: Path) 
     fake = tmp_path / "nats-server"
     fake.write_text("#!/bin/sh\necho '[1] [FTL] the disk is on fire' >&2\nexit 3\n")
     fake.chmod(0o755)
-    with pytest.raises(BrokerError, match="ended with status 3: .*the disk is on fire"):
+    with pytest.raises(BrokerError, match=r"ended with status 3: .*the disk is on fire"):
         make_broker(server=fake).start()
 
 
@@ -357,6 +356,7 @@ def test_the_example_configuration_is_valid(embedded: EmbeddedBroker, tmp_path: 
     done = subprocess.run(
         [str(_find_server(None)), "-t", "-c", str(tmp_path / "nats.conf")],
         env={**os.environ, **environment},
+        check=False,
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

@@ -222,6 +222,7 @@ def test_no_room_stops_the_reading(bench: Bench, eventually: Eventually) -> None
 
 
 @pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.slow
 def test_not_reading_does_not_lose_the_connection(
     make_bench: Callable[..., Bench], eventually: Eventually, version: int
 ) -> None:

@@ -399,7 +399,7 @@ payloads = st.one_of(
     st.lists(st.tuples(st.sampled_from([b"pings/a", b"owntracks/u/d", b"x"]), payloads), max_size=6)
 )
 def test_together_as_alone(messages: list[tuple[bytes, bytes]]) -> None:
-    """A receive decodes as its messages would alone, whatever they hold: no message disturbs another."""
+    """A receive decodes as its messages would alone: none disturbs another."""
     together = decode_mqtt(messages, received_ms=np.full(len(messages), NOW_MS))
     alone = decode_mqtt_singly(messages, received_ms=np.full(len(messages), NOW_MS))
     assert together.pings.device == list(alone.pings.device)
