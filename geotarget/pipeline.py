@@ -18,7 +18,7 @@ import structlog
 from geotarget import metrics
 from geotarget.catalog import Catalog, Snapshot
 from geotarget.engine.intake import refused, without
-from geotarget.engine.live_state import LiveState
+from geotarget.engine.live_state import DEVICE, LiveState
 from geotarget.engine.phases import DUPLICATE, LATE
 from geotarget.engine.rules import Rules
 from geotarget.engine.transitions import Step, ZoneTable, advance, reconcile
@@ -87,7 +87,7 @@ class Pipeline:
         self._offer_max_age_s = offer_max_age_s
         self._now_ms = now_ms
         self._on_commit = on_commit
-        devices, states = store.load_devices()
+        devices, states = store.load_devices(width=DEVICE.itemsize)
         self.state = LiveState.restore(devices, states, store.load_members())
         self._view = self._compile(catalog.snapshot)
         self._reconciled = -1
