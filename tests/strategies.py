@@ -52,6 +52,17 @@ def star_ring(
     return np.vstack([ring, ring[:1]])
 
 
+def stars(count: int, *, seed: int = 1, first: int = 0) -> list[Zone]:
+    """Return stars of 30 vertices and 100 to 500 m over 60 x 60 km."""
+    rng = np.random.default_rng(seed)
+    made: list[Zone] = []
+    while len(made) < count:
+        lng, lat, size = rng.uniform(24, 25), rng.uniform(60, 60.5), rng.uniform(0.001, 0.005)
+        ring = star_ring(rng, lng, lat, size, 30)
+        made.append(Zone(id=f"s{first + len(made)}", geometry=shapely.Polygon(ring)))
+    return made
+
+
 def _star(rng: np.random.Generator, lng: float, lat: float, size: float) -> dict[str, Any]:
     return polygon(star_ring(rng, lng, lat, size, int(rng.integers(3, 40))))
 

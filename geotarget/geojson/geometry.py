@@ -175,7 +175,10 @@ def _cut_polygon(rings: Rings, path: str) -> tuple[list[Polygon], list[Problem]]
         return [], [Problem(path, "", str(error))]
     if not unrolled.polygon.is_valid:
         return [], [_fault(unrolled.polygon, path)]
-    return cut(unrolled), []
+    parts = cut(unrolled)
+    if not parts:
+        return [], [Problem(path, "", "is too thin to be cut at the antimeridian")]
+    return parts, []
 
 
 def _weigh(nested: Sequence[tuple[str, Any]], path: str, limits: GeometryLimits) -> list[Problem]:
@@ -232,7 +235,9 @@ def _read_ring(ring: Sequence[Any], path: str, problems: list[Problem]) -> Float
     problems += [
         Problem(f"{path}[{at}]", shown(ring[at]), fault) for at, fault in wrong[:MOST_PER_RING]
     ]
-    return None
+    if wrong:
+        return None
+    return np.array([position[:2] for position in ring], np.float64)  # numbers of other types
 
 
 def _is_position(value: Any) -> bool:
@@ -294,6 +299,8 @@ _ORDER = "; a position is [longitude, latitude], in this order"
 
 def _effort_problems(rings: Rings, path: str, limits: GeometryLimits) -> list[Problem]:
     """Estimate what checking the outline will cost, and refuse what would take too long."""
+    if sum(map(len, rings)) ** 2 <= limits.max_pairs:
+        return []  # not even if each overlapped each
     edges = [np.hstack([ring[:-1], ring[1:]]) for ring in rings]
     edge = np.concatenate(edges)
     low = np.minimum(edge[:, :2], edge[:, 2:])

@@ -49,10 +49,10 @@ def decode_http(
 
     Examples
     --------
-    >>> body = b'{"device": "a", "ts": 1732240000, "lat": 95, "lng": 24.94}'
+    >>> body = b'{"device": "a", "ts": 1732240000, "lat": 60.17, "lng": 190}'
     >>> decoded = decode_http(body, received_ms=1732240000100)
     >>> decoded.rejected[0].index, decoded.rejected[0].detail
-    (0, '$.lat: latitude must be within -90 and 90, not 95.0')
+    (0, '$.lng: longitude must be within -180 and 180, not 190.0')
     """
     if len(body) > limits.request_bytes:
         raise _invalid("$", f"{len(body)} bytes", f"a body has at most {limits.request_bytes}")

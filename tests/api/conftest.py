@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,53 +51,63 @@ class Api:
         return {"Authorization": f"Bearer {plain}"}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """Open an empty database."""
-    opened = Store.open(f"sqlite:///{tmp_path / 'geotarget.db'}")
-    yield opened
-    opened.close()
+@contextmanager
+def running_services(folder: Path) -> Iterator[Services]:
+    """Run real services over a new database; pings are committed by the real pipeline."""
+    with Store.open(f"sqlite:///{folder / 'geotarget.db'}") as store:
+        catalog = Catalog(store)
+        intake = Intake(Pipeline(catalog=catalog, store=store).process)
+        intake.start()
+        yield Services(
+            catalog=catalog,
+            store=store,
+            decode=decode_http,
+            intake=intake,
+            admin_key=ADMIN,
+            version="0.0.test",
+        )
+        intake.drain()
+        catalog.stop()
+
+
+@contextmanager
+def running_api(services: Services) -> Iterator[Api]:
+    """Run an application; its client has all rights."""
+    app = create_app(services)
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    with TestClient(app, raise_server_exceptions=False, headers=headers) as client:
+        yield Api(app, client, services)
 
 
 @pytest.fixture
-def services(store: Store) -> Iterator[Services]:
-    """Real services; pings are committed by the real pipeline."""
-    catalog = Catalog(store)
-    intake = Intake(Pipeline(catalog=catalog, store=store).process)
-    intake.start()
-    yield Services(
-        catalog=catalog,
-        store=store,
-        decode=partial(decode_http),
-        intake=intake,
-        admin_key=ADMIN,
-        version="0.0.test",
-    )
-    intake.drain()
-    catalog.stop()
+def services(tmp_path: Path) -> Iterator[Services]:
+    """Services of this test's own."""
+    with running_services(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def store(services: Services) -> Store:
+    """Their database."""
+    return services.store
 
 
 @pytest.fixture
 def api_with(services: Services) -> Iterator[Callable[..., Api]]:
     """Make applications over the services with some of them changed."""
-    clients: list[TestClient] = []
-
-    def make(**changes: Any) -> Api:
-        changed = replace(services, **changes)
-        app = create_app(changed)
-        client = TestClient(
-            app, raise_server_exceptions=False, headers={"Authorization": f"Bearer {ADMIN}"}
-        )
-        clients.append(client)
-        client.__enter__()
-        return Api(app, client, changed)
-
-    yield make
-    for client in clients:
-        client.__exit__(None, None, None)
+    with ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(running_api(replace(services, **changes)))
 
 
 @pytest.fixture
 def api(api_with: Callable[..., Api]) -> Api:
-    """Run the application."""
+    """An application of this test's own."""
     return api_with()
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An application that many tests share: for requests that change nothing."""
+    folder = tmp_path_factory.mktemp("lasting")
+    with running_services(folder) as services, running_api(services) as running:
+        yield running

@@ -27,11 +27,11 @@ def address(row: Row) -> str:
     return row.path.replace("{id:path}", "x").replace("{id}", "x")
 
 
-def test_without_a_key_nothing_answers(api: Api) -> None:
+def test_without_a_key_nothing_answers(lasting: Api) -> None:
     """401 with the scheme to use, on every route that holds data."""
     assert len(PROTECTED) > 25
     for row in PROTECTED:
-        answer = api.client.request(row.method, address(row), headers={"Authorization": ""})
+        answer = lasting.client.request(row.method, address(row), headers={"Authorization": ""})
         assert answer.status_code == 401, row
         assert answer.headers["www-authenticate"] == 'Bearer realm="geotarget"'
         assert answer.json()["type"] == "urn:geotarget:problem:key-required"
@@ -52,16 +52,16 @@ def test_a_key_without_the_scope_is_told_which_one(api: Api) -> None:
     "header",
     ["gt_live_x", "Basic abc", "Bearer", "Bearer ", "Bearer gt_live_nobody_knows", "Bearer ä"],
 )
-def test_what_is_no_key_is_refused(api: Api, header: str) -> None:
+def test_what_is_no_key_is_refused(lasting: Api, header: str) -> None:
     """Malformed and unknown keys are one and the same to the caller: 401."""
-    answer = api.client.get("/v1/zones", headers={"Authorization": header.encode()})
+    answer = lasting.client.get("/v1/zones", headers={"Authorization": header.encode()})
     assert answer.status_code == 401
 
 
-def test_only_health_and_documentation_answer_everybody(api: Api) -> None:
+def test_only_health_and_documentation_answer_everybody(lasting: Api) -> None:
     """These hold no data."""
     for path in ("/livez", "/readyz", "/openapi.json", "/docs"):
-        assert api.client.get(path, headers={"Authorization": ""}).status_code == 200, path
+        assert lasting.client.get(path, headers={"Authorization": ""}).status_code == 200, path
     open_rows = {row.path for row in table(Limits()) if row.scope is None}
     assert {"/livez", "/readyz"} == open_rows
 
@@ -99,9 +99,11 @@ def test_a_key_is_shown_once_and_listed_without_its_secret(api: Api) -> None:
     assert made["key"] not in text
 
 
-def test_a_key_with_an_unknown_scope_is_refused(api: Api) -> None:
+def test_a_key_with_an_unknown_scope_is_refused(lasting: Api) -> None:
     """A typo in a scope is a problem now, not a 403 at night."""
-    answer = api.call("POST", "/v1/keys", expect=422, json={"name": "x", "scopes": ["zone:read"]})
+    answer = lasting.call(
+        "POST", "/v1/keys", expect=422, json={"name": "x", "scopes": ["zone:read"]}
+    )
     assert answer["errors"][0]["path"] == "$.scopes[0]"
 
 

@@ -49,12 +49,12 @@ def test_a_check_that_breaks_is_a_reason(api_with: Callable[..., Api]) -> None:
     assert answer["checks"] == [{"name": "readiness", "ok": False, "detail": "OSError"}]
 
 
-def test_metrics_are_prometheus(api: Api) -> None:
+def test_metrics_are_prometheus(lasting: Api) -> None:
     """Text by default, OpenMetrics if asked for."""
-    plain = api.client.get("/metrics")
+    plain = lasting.client.get("/metrics")
     assert plain.headers["content-type"].startswith("text/plain; version=")
     assert "geotarget_zone_index_version" in plain.text
-    asked = api.client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    asked = lasting.client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
     assert asked.headers["content-type"].startswith("application/openmetrics-text")
 
 
@@ -70,12 +70,12 @@ def test_every_error_of_ours_has_a_row() -> None:
     assert row_of(SettingsError("x")).status == 500
 
 
-def test_unknown_paths_and_methods_are_problems(api: Api) -> None:
+def test_unknown_paths_and_methods_are_problems(lasting: Api) -> None:
     """404 and 405 as problem details; 405 lists what is offered on the path."""
-    answer = api.client.get("/v1/nothing")
+    answer = lasting.client.get("/v1/nothing")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
     assert answer.json()["detail"] == "no resource has the path /v1/nothing"
-    answer = api.client.post("/v1/zones/a", json={})
+    answer = lasting.client.post("/v1/zones/a", json={})
     assert answer.status_code == 405
     assert answer.headers["allow"] == "DELETE, GET, PUT"
 
@@ -121,18 +121,18 @@ def test_store_errors_are_of_the_tree() -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/assets/swagger-ui-bundle.js", "/openapi.json"])
-def test_the_documentation_needs_nobody_else(api: Api, path: str) -> None:
+def test_the_documentation_needs_nobody_else(lasting: Api, path: str) -> None:
     """All of it comes from here: the page may fetch nothing from other hosts."""
-    answer = api.client.get(path)
+    answer = lasting.client.get(path)
     assert answer.status_code == 200
     if path == "/docs":
         assert "default-src 'self'" in answer.headers["content-security-policy"]
         assert "//" not in answer.text.replace("// ", "").replace("</", "").split("<script>")[0]
 
 
-def test_the_documentation_works_behind_a_prefix(api: Api) -> None:
+def test_the_documentation_works_behind_a_prefix(lasting: Api) -> None:
     """Addresses on the page are relative."""
-    text = api.client.get("/docs").text
+    text = lasting.client.get("/docs").text
     assert 'src="docs/assets/swagger-ui-bundle.js"' in text
     assert "openapi.json" in text
     assert '"/openapi.json"' not in text

@@ -84,9 +84,9 @@ def test_transitions_by_time(told: Api) -> None:
         ("gate=fired", "gate"),
     ],
 )
-def test_a_parameter_that_is_wrong_is_named(api: Api, query: str, path: str) -> None:
+def test_a_parameter_that_is_wrong_is_named(lasting: Api, query: str, path: str) -> None:
     """By its name in the query."""
-    answer = api.call("GET", f"/v1/transitions?{query}", expect=422)
+    answer = lasting.call("GET", f"/v1/transitions?{query}", expect=422)
     assert [each["path"] for each in answer["errors"]] == [path]
 
 

@@ -18,10 +18,12 @@ from tests.api.documents import square
 ROWS = table(Limits())
 
 
-@pytest.fixture
-def document(api: Api) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def document(lasting: Api) -> dict[str, Any]:
     """The document as clients get it, without a key."""
-    found: dict[str, Any] = api.client.get("/openapi.json", headers={"Authorization": ""}).json()
+    found: dict[str, Any] = lasting.client.get(
+        "/openapi.json", headers={"Authorization": ""}
+    ).json()
     return found
 
 

@@ -107,9 +107,9 @@ def test_a_request_of_bad_items_only_is_a_complete_report(api: Api) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{broken", b"\xff\xfe", b"[" * 100_000])
-def test_a_body_that_is_no_document_is_refused_as_a_whole(api: Api, body: bytes) -> None:
+def test_a_body_that_is_no_document_is_refused_as_a_whole(lasting: Api, body: bytes) -> None:
     """422 with the reason; nothing is a dead letter, for the sender knows."""
-    answer = api.call(
+    answer = lasting.call(
         "POST",
         "/v1/pings",
         expect=422,
@@ -118,7 +118,7 @@ def test_a_body_that_is_no_document_is_refused_as_a_whole(api: Api, body: bytes)
     )
     assert answer["type"] == "urn:geotarget:problem:invalid-ping"
     assert answer["errors"][0]["path"] == "$"
-    assert api.call("GET", "/v1/dead-letters", expect=200)["items"] == []
+    assert lasting.call("GET", "/v1/dead-letters", expect=200)["items"] == []
 
 
 def test_sending_again_is_harmless(api: Api) -> None:

@@ -97,22 +97,22 @@ def test_a_length_that_lies_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("media", ["", "text/plain", "application/x-www-form-urlencoded"])
-def test_other_media_types_are_refused_with_what_would_do(api: Api, media: str) -> None:
+def test_other_media_types_are_refused_with_what_would_do(lasting: Api, media: str) -> None:
     """415 names the media types that are understood."""
-    answer = api.client.put(
+    answer = lasting.client.put(
         "/v1/campaigns/c", content=b"{}", headers={"Content-Type": media} if media else {}
     )
     assert answer.status_code == 415
     assert "send Content-Type: application/json" in answer.json()["detail"]
 
 
-def test_a_caller_without_a_key_makes_us_read_nothing(api: Api) -> None:
+def test_a_caller_without_a_key_makes_us_read_nothing(lasting: Api) -> None:
     """The key is asked for before media type and body."""
 
     def body() -> Iterator[bytes]:
         yield b"x" * 10_000_000
 
-    answer = api.client.post("/v1/pings", content=body(), headers={"Authorization": ""})
+    answer = lasting.client.post("/v1/pings", content=body(), headers={"Authorization": ""})
     assert answer.status_code == 401
 
 
@@ -124,10 +124,10 @@ def test_numbers_beyond_64_bits_survive(api: Api) -> None:
     assert big == json.loads(answer.text)["attributes"]["n"]
 
 
-def test_nan_in_a_campaign_is_a_problem_not_a_crash(api: Api) -> None:
+def test_nan_in_a_campaign_is_a_problem_not_a_crash(lasting: Api) -> None:
     """What Python's own parser would take is refused here."""
     text = json.dumps(campaign("e", valid_s=float("nan")))
-    answer = api.client.put(
+    answer = lasting.client.put(
         "/v1/campaigns/c", content=text, headers={"Content-Type": "application/json"}
     )
     assert answer.status_code == 422

@@ -71,29 +71,29 @@ def test_ids_may_be_what_people_use(api: Api, id: str) -> None:
 
 
 @pytest.mark.parametrize("id", ["x" * 129, "a%00b", "a//b", "%20a"])
-def test_ids_that_would_be_trouble_are_refused(api: Api, id: str) -> None:
+def test_ids_that_would_be_trouble_are_refused(lasting: Api, id: str) -> None:
     """422 that names the id."""
-    answer = api.call("PUT", f"/v1/zones/{id}", expect=422, json=square())
+    answer = lasting.call("PUT", f"/v1/zones/{id}", expect=422, json=square())
     assert answer["errors"][0]["path"] == "id"
 
 
-def test_another_id_in_the_body_is_a_contradiction(api: Api) -> None:
+def test_another_id_in_the_body_is_a_contradiction(lasting: Api) -> None:
     """The body's own id must be that of the path."""
-    answer = api.call("PUT", "/v1/zones/a", expect=422, json=square("b"))
+    answer = lasting.call("PUT", "/v1/zones/a", expect=422, json=square("b"))
     assert answer["errors"][0]["path"] == "$.id"
 
 
-def test_what_is_wrong_is_named_with_path_value_and_bound(api: Api) -> None:
+def test_what_is_wrong_is_named_with_path_value_and_bound(lasting: Api) -> None:
     """Several faults at once, each with its place."""
     feature = square()
     feature["geometry"]["coordinates"][0][1][1] = 95.0
     feature["properties"]["entry"] = "sometimes"
-    answer = api.call("PUT", "/v1/zones/a", expect=422, json=feature)
+    answer = lasting.call("PUT", "/v1/zones/a", expect=422, json=feature)
     assert answer["type"] == "urn:geotarget:problem:invalid-zone"
     found = {each["path"]: each for each in answer["errors"]}
     assert "$.properties.entry" in found
     assert any("95" in each["value"] + each["reason"] for each in found.values())
-    api.call("GET", "/v1/zones/a", expect=404)
+    lasting.call("GET", "/v1/zones/a", expect=404)
 
 
 def test_a_deleted_zone_is_gone(api: Api) -> None:
@@ -153,15 +153,15 @@ def test_a_dry_run_only_checks(api: Api) -> None:
     ],
     ids=lambda body: body[:20].decode(errors="replace"),
 )
-def test_documents_that_are_none_are_refused(api: Api, body: bytes) -> None:
+def test_documents_that_are_none_are_refused(lasting: Api, body: bytes) -> None:
     """A clear answer to anything; never a 5xx."""
-    answer = api.client.post("/v1/zones", content=body, headers=GEOJSON)
+    answer = lasting.client.post("/v1/zones", content=body, headers=GEOJSON)
     assert answer.status_code in {200, 422}
     if answer.status_code == 422:
         assert answer.json()["errors"]
     else:
         assert answer.json()["accepted"] == 0
-    assert api.client.put("/v1/zones/a", content=body, headers=GEOJSON).status_code == 422
+    assert lasting.client.put("/v1/zones/a", content=body, headers=GEOJSON).status_code == 422
 
 
 def test_pages_go_through_all_zones_once(api: Api) -> None:
@@ -202,15 +202,15 @@ def test_zones_by_tag_and_box(api: Api) -> None:
 
 
 @pytest.mark.parametrize("box", ["", "1,2,3", "1,2,3,x", "0,91,1,92", "0,2,1,1", "nan,0,1,1"])
-def test_a_box_that_is_none_is_refused(api: Api, box: str) -> None:
+def test_a_box_that_is_none_is_refused(lasting: Api, box: str) -> None:
     """422 names the parameter."""
-    answer = api.call("GET", f"/v1/zones?bbox={box}", expect=422)
+    answer = lasting.call("GET", f"/v1/zones?bbox={box}", expect=422)
     assert answer["errors"][0]["path"] == "bbox"
 
 
-def test_a_foreign_cursor_is_refused(api: Api) -> None:
+def test_a_foreign_cursor_is_refused(lasting: Api) -> None:
     """422 names the parameter."""
-    answer = api.call("GET", "/v1/zones?cursor=abc", expect=422)
+    answer = lasting.call("GET", "/v1/zones?cursor=abc", expect=422)
     assert answer["errors"][0]["path"] == "cursor"
 
 
@@ -224,12 +224,12 @@ def test_a_real_catalogue_comes_in(api: Api, shared_data: Path) -> None:
     assert len(api.catalog.snapshot.index) == len(document["features"])
 
 
-def test_every_fixture_gets_an_answer(api: Api, shared_data: Path) -> None:
+def test_every_fixture_gets_an_answer(lasting: Api, shared_data: Path) -> None:
     """Fixtures of broken GeoJSON: always a report or a problem, never a fault of ours."""
     fixtures = sorted((shared_data / "fixtures" / "geojson").rglob("*.*json"))
     assert fixtures
     for path in fixtures:
-        answer = api.client.post(
+        answer = lasting.client.post(
             "/v1/zones?dry_run=true", content=path.read_bytes(), headers=GEOJSON
         )
         assert answer.status_code in {200, 422}, (path, answer.text[:300])

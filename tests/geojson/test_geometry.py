@@ -135,8 +135,9 @@ def test_every_problem_of_a_feature_is_told() -> None:
         [[x, y, 7.5] for x, y in RING],
         [[0, 0, 1], [1, 0], [1, 1], [0, 0, 1]],
         [(x, y) for x, y in RING],
+        [[np.float64(x), np.float64(y)] for x, y in RING],
     ],
-    ids=["plain", "clockwise", "repeated", "altitude", "mixed", "tuples"],
+    ids=["plain", "clockwise", "repeated", "altitude", "mixed", "tuples", "numpy"],
 )
 def test_what_rfc_7946_allows_is_accepted(ring: Any) -> None:
     """Either direction, repeated vertices, altitudes (dropped)."""

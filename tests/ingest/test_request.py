@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geotarget.errors import InvalidPing
@@ -134,6 +134,7 @@ def test_limits_are_arguments() -> None:
         decode([GOOD] * 3, limits=limits)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geotarget.ingest import Decoded, WireLimits, decode_mqtt
@@ -395,6 +395,7 @@ payloads = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([b"pings/a", b"owntracks/u/d", b"x"]), payloads), max_size=6)
 )
@@ -419,6 +420,7 @@ def test_together_as_alone(messages: list[tuple[bytes, bytes]]) -> None:
     assert (pings.ts > -1).all()
 
 
+@settings(deadline=None)
 @given(st.lists(good_items, min_size=1, max_size=20))
 def test_good_pings_round_trip(pings: list[dict[str, float]]) -> None:
     """Coordinates come through to the last bit."""
