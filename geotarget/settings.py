@@ -100,7 +100,11 @@ class Settings(BaseSettings):
         64 << 20, ge=1_024, description="Largest FeatureCollection, bytes."
     )
     zone_check_s: float = Field(
-        10.0, gt=0, le=300, description="Time limit for the validation of one document, seconds."
+        10.0,
+        gt=0,
+        le=300,
+        description="Time limit for checking one document of zones, seconds; "
+        "larger ones than 8 MiB get more, in proportion.",
     )
 
     rules_future_s: float = Field(

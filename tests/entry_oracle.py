@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.oracle import signed_distance_m
-
 from geotarget.engine.rules import Rules
 from geotarget.model import EntryPolicy, Zone
+from tests.oracle import signed_distance_m
 
 METRES_PER_DEGREE = 111_195.0
 

@@ -21,7 +21,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from geotarget.api.auth import Scope
 from geotarget.api.problems import (
@@ -193,7 +193,7 @@ def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
 
 
 def install(app: FastAPI, rows: Sequence[Row]) -> None:
-    """Serve the description at ``/openapi.json`` and its page at ``/docs``."""
+    """Serve the description at ``/openapi.json``, its page at ``/docs``; ``/`` leads there."""
     # Made when it is first asked for: it takes a tenth of a second, which a start can spare.
     describe_once = cache(lambda: describe(app, rows))
     app.openapi = describe_once  # type: ignore[method-assign] # FastAPI's documented way
@@ -216,3 +216,8 @@ def install(app: FastAPI, rows: Sequence[Row]) -> None:
     app.mount("/docs/assets", assets, name="docs-assets")
     app.add_route("/openapi.json", openapi, include_in_schema=False)
     app.add_route("/docs", docs, include_in_schema=False)
+
+    async def front_door(_: Request) -> Response:
+        return RedirectResponse("docs")
+
+    app.add_route("/", front_door, include_in_schema=False)

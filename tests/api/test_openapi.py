@@ -141,3 +141,9 @@ def test_documents_refuse_what_they_do_not_know() -> None:
     assert len(kinds) > 5
     for kind in kinds:
         assert kind.model_config["extra"] == "forbid", kind
+
+
+def test_the_front_door_leads_to_the_documentation(lasting: Api) -> None:
+    """Whoever opens the address of the API in a browser finds something to read."""
+    answer = lasting.client.get("/", follow_redirects=False)
+    assert (307, "docs") == (answer.status_code, answer.headers["location"])
