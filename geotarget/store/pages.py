@@ -93,12 +93,12 @@ def read_cursor(cursor: str, list: str, kind: type[P]) -> P:
     """
     try:
         raw = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-        name, place = _decode(raw[_CHECK_BYTES:])
+        check, data = raw[:_CHECK_BYTES], raw[_CHECK_BYTES:]
+        ours = crc32(data).to_bytes(_CHECK_BYTES, "big") == check
+        name, place = _decode(data) if ours else ("", None)
         place = msgspec.convert(place, kind)
-    except (Base64Error, UnicodeEncodeError, ValueError, msgspec.MsgspecError):
-        name, place, raw = "", kind(), b""
-    check = crc32(raw[_CHECK_BYTES:]).to_bytes(_CHECK_BYTES, "big")
-    too_large = isinstance(place, int) and not 0 <= place <= _LARGEST
-    if name != list or raw[:_CHECK_BYTES] != check or too_large:
+    except (Base64Error, UnicodeError, msgspec.MsgspecError):
+        name, place = "", kind()
+    if name != list or (isinstance(place, int) and not 0 <= place <= _LARGEST):
         raise InvalidInput(Problem("cursor", cursor[:80], f"is no cursor of the list of {list}"))
     return place
