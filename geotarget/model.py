@@ -276,7 +276,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event for one endpoint, as it will be posted: the bytes never change again."""
+    """One event for one endpoint, as it will be posted: the bytes never change again.
+
+    `device`, `zone` and `campaign` are what it can be found by later; a plain transition has no
+    campaign.
+    """
 
     webhook_id: str
     endpoint: str
@@ -285,6 +289,8 @@ class Delivery:
     created_ms: int
     expires_ms: int | None = None
     device: str = ""
+    zone: str = ""
+    campaign: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,7 @@ class Pipeline:
         decisions, outbox = self._decide(view.snapshot, step.transitions)
         letters = [*rejected, *(_letter(pings, *each) for each in bad)]
         self._commit(step, decisions, outbox, letters)
+        _count(letters)
         return _outcome(len(good), bad, step, decisions, outbox)
 
     def _current(self) -> _View:
@@ -214,6 +215,11 @@ def _letter(pings: PingBatch, position: int, reason: str, sentence: str) -> Reje
     )
 
 
+def _count(letters: Sequence[Rejected]) -> None:
+    for reason, count in Counter(each.reason for each in letters).items():
+        metrics.pings_rejected.labels(reason).inc(count)
+
+
 def _outcome(
     accepted: int,
     bad: Sequence[tuple[int, str, str]],
@@ -233,8 +239,6 @@ def _outcome(
     )
     metrics.pings_late.inc(outcome.late)
     metrics.pings_duplicate.inc(outcome.duplicates)
-    for reason, count in Counter(reason for _, reason, _ in bad).items():
-        metrics.pings_rejected.labels(reason).inc(count)
     for kind, count in outcome.transitions.items():
         metrics.transitions.labels(kind).inc(count)
     for gate, count in outcome.decisions.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import json
 import re
 import subprocess
@@ -14,6 +16,11 @@ from geotarget.settings import Settings, settings_table
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "geotarget" / "docs"
+MODULES = sorted(
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+    for path in (REPOSITORY / "geotarget").rglob("*.py")
+    if ">>> " in path.read_text()
+)
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "geotarget" / "ARCHITECTURE.md", *DOCS.glob("*.md")]
 
 
@@ -63,3 +70,9 @@ def test_changelog_has_a_section_for_what_comes_next() -> None:
     """The changelog begins with what is not released yet."""
     text = (REPOSITORY / "CHANGELOG.md").read_text()
     assert re.search(r"^## \[Unreleased\]", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name: str) -> None:
+    """What a docstring shows is what happens."""
+    assert doctest.testmod(importlib.import_module(name)).failed == 0

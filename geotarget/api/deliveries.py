@@ -10,7 +10,7 @@ import msgspec
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from geotarget.api.history import From, OfDevice, To
+from geotarget.api.history import From, OfCampaign, OfDevice, OfZone, To
 from geotarget.api.services import Here
 from geotarget.api.values import Cursor, Id, Limit, Name, Page, instant, instant_or_none
 from geotarget.errors import NotFound
@@ -24,6 +24,8 @@ DELIVERY: dict[str, Any] = {
     "endpoint": "crm",
     "type": "offer.triggered",
     "device": "device-17",
+    "zone": "kamppi",
+    "campaign": "coffee",
     "created": "2026-01-01T12:00:15.000Z",
     "expires": "2026-01-01T13:00:15.000Z",
     "state": "delivered",
@@ -61,6 +63,8 @@ class DeliveryAnswer(BaseModel):
     endpoint: str
     type: str
     device: str
+    zone: str
+    campaign: str | None = Field(description="Null for a plain transition.")
     created: str
     expires: str | None = Field(description="After this it is not sent any more.")
     state: State
@@ -77,6 +81,8 @@ class DeliveryAnswer(BaseModel):
             endpoint=row.endpoint,
             type=row.type,
             device=row.device,
+            zone=row.zone,
+            campaign=row.campaign or None,
             created=instant(row.created_ms),
             expires=instant_or_none(row.expires_ms),
             state=row.state,  # type: ignore[arg-type] # the store's states are these four
@@ -208,6 +214,8 @@ def list_deliveries(
     here: Here,
     *,
     device: OfDevice = None,
+    zone: OfZone = None,
+    campaign: OfCampaign = None,
     endpoint: OfEndpoint = None,
     type: OfType = None,
     state: OfState = None,
@@ -222,6 +230,8 @@ def list_deliveries(
     """
     page = here.services.store.deliveries_page(
         device=device,
+        zone=zone,
+        campaign=campaign,
         endpoint=endpoint,
         type=type,
         state=state,

@@ -163,7 +163,7 @@ def list_transitions(
 ) -> TransitionPage:
     """List transitions.
 
-    Newest first, by the time when they happened.
+    Those decided last first; `from` and `to` go by the time when they happened.
     """
     page = here.services.store.transitions_page(
         device=device,

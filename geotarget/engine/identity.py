@@ -29,7 +29,7 @@ def timed_id(at_ms: int, *parts: str) -> str:
     Examples
     --------
     >>> timed_id(1_732_240_000_250, "zone", "device")[:12]
-    '019351a58cfa'
+    '0193518cc4fa'
     """
     digest = blake2b(_SEPARATOR.join(part.encode() for part in parts), digest_size=10)
     return f"{at_ms & 0xFFFF_FFFF_FFFF:012x}{digest.hexdigest()}"

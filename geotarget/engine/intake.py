@@ -43,9 +43,7 @@ def refused(pings: PingBatch, pairs: IntArray, rules: Rules) -> list[tuple[int, 
     return found
 
 
-def without(
-    pings: PingBatch, pairs: IntArray, positions: list[int]
-) -> tuple[PingBatch, IntArray]:
+def without(pings: PingBatch, pairs: IntArray, positions: list[int]) -> tuple[PingBatch, IntArray]:
     """Return batch and pairs without the pings at some positions."""
     if not positions:
         return pings, pairs

@@ -175,7 +175,7 @@ class Node:
         self.source = MqttSource(
             self.broker_url,
             self.intake,
-            client_id=settings.mqtt_client_id,
+            client_id=self.broker.client_id if self.broker else settings.mqtt_client_id,
             keepalive_s=settings.mqtt_keepalive_s,
             ack_wait_s=settings.mqtt_ack_wait_s,
             clean=self.store.start_run("ingest"),

@@ -42,9 +42,9 @@ INSERT INTO decision (seq, stretch, id, campaign, campaign_version, transition, 
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
 _INSERT_DELIVERY = """
-INSERT INTO delivery (seq, stretch, webhook_id, endpoint, type, device, created_ms, expires_ms,
-  state, attempts, next_attempt_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?) ON CONFLICT (webhook_id, endpoint) DO NOTHING
+INSERT INTO delivery (seq, stretch, webhook_id, endpoint, type, device, zone, campaign,
+  created_ms, expires_ms, state, attempts, next_attempt_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?) ON CONFLICT (webhook_id, endpoint) DO NOTHING
 """
 _UPSERT_SPAN = """
 INSERT INTO span (list, stretch, min_ms, max_ms) VALUES (?, ?, ?, ?)
@@ -261,6 +261,8 @@ def _write_deliveries(
                 each.endpoint,
                 each.type,
                 each.device,
+                each.zone,
+                each.campaign,
                 each.created_ms,
                 each.expires_ms,
                 each.created_ms,

@@ -37,6 +37,8 @@ class DeliveryRow:
     endpoint: str
     type: str
     device: str
+    zone: str
+    campaign: str
     created_ms: int
     expires_ms: int | None
     state: str
@@ -108,9 +110,9 @@ _DECISIONS = _List(
 _DELIVERIES = _List(
     table="delivery",
     time="created_ms",
-    columns="webhook_id, endpoint, type, device, created_ms, expires_ms, state, attempts, "
-    "next_attempt_ms, status, finished_ms",
-    indexed=("device", "endpoint"),
+    columns="webhook_id, endpoint, type, device, zone, campaign, created_ms, expires_ms, state, "
+    "attempts, next_attempt_ms, status, finished_ms",
+    indexed=("device", "endpoint", "zone", "campaign"),
     rare={("state", FAILED): "delivery_failed"},
 )
 _DELIVERY = f"""
@@ -206,6 +208,8 @@ class History:
         self,
         *,
         device: str | None = None,
+        zone: str | None = None,
+        campaign: str | None = None,
         endpoint: str | None = None,
         type: str | None = None,
         state: str | None = None,
@@ -221,7 +225,14 @@ class History:
         """
         return self._page(
             _DELIVERIES,
-            {"device": device, "endpoint": endpoint, "type": type, "state": state},
+            {
+                "device": device,
+                "endpoint": endpoint,
+                "zone": zone,
+                "campaign": campaign,
+                "type": type,
+                "state": state,
+            },
             _Range(from_ms, to_ms, limit, cursor),
             lambda row: DeliveryRow(*row[1:]),
         )

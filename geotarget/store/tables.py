@@ -185,6 +185,8 @@ delivery = sa.Table(
     Column("endpoint", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("device", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("campaign", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("expires_ms", BigInteger),
     Column("state", Text, nullable=False),
@@ -247,7 +249,7 @@ span = sa.Table(
 for _table, _columns in {
     transition: ("device", "zone"),
     decision: ("device", "zone", "campaign"),
-    delivery: ("device", "endpoint"),
+    delivery: ("device", "endpoint", "zone", "campaign"),
 }.items():
     for _column in _columns:
         sa.Index(f"{_table.name}_{_column}", _table.c.stretch, _table.c[_column])

@@ -83,6 +83,7 @@ def deliveries(
                     body=body,
                     created_ms=now_ms,
                     device=transition.device,
+                    zone=transition.zone,
                 )
                 for target in targets
             ]
@@ -104,6 +105,8 @@ def deliveries(
                     created_ms=now_ms,
                     expires_ms=decision.expires_ms,
                     device=decision.device,
+                    zone=decision.zone,
+                    campaign=decision.campaign,
                 )
                 for target in targets
             ]

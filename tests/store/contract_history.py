@@ -79,7 +79,7 @@ class HistoryContract:
         ] == walk(store.decisions_page, 2, campaign="campaign-1", gate="fired", to_ms=at(30))
 
     def test_delivery_filters(self, store: Store) -> None:
-        """Deliveries by device, endpoint, type, state and time."""
+        """Deliveries by device, endpoint, zone, campaign, type, state and time."""
         made = [
             delivery(number, endpoint=("crm", "till")[number % 2], type=("a", "b", "c")[number % 3])
             for number in range(40)
@@ -89,6 +89,8 @@ class HistoryContract:
         for filters, wanted in (
             ({"device": "phone-4"}, [d for d in made if d.device == "phone-4"]),
             ({"endpoint": "till"}, made[1::2]),
+            ({"zone": "zone-2"}, made[2::3]),
+            ({"campaign": "campaign-1", "zone": "zone-0"}, made[3::6]),
             ({"type": "b"}, made[1::3]),
             ({"state": "failed"}, made[::4]),
             ({"state": "pending", "endpoint": "crm"}, made[2::4]),

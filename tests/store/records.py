@@ -89,6 +89,8 @@ def delivery(number: int, **changes: Any) -> Delivery:
             "created_ms": at(number),
             "expires_ms": at(number) + 3_600_000,
             "device": f"phone-{number % 5}",
+            "zone": f"zone-{number % 3}",
+            "campaign": f"campaign-{number % 2}",
         }
         | changes
     )

@@ -258,6 +258,8 @@ def test_queries_use_their_indices(url: str) -> None:
         store.decisions_page(campaign="campaign-1")
         store.deliveries_page(state="failed")
         store.deliveries_page(endpoint="crm")
+        store.deliveries_page(zone="zone-1")
+        store.deliveries_page(campaign="campaign-1")
         store.delivery(delivery(1).webhook_id)
         store.outbox_size()
         store.claim(now_ms=0, limits={"crm": 1}, lease_ms=1)
