@@ -365,6 +365,9 @@ class EmbeddedBroker:
                 # The passwords are random, new with each start, in a file of its owner only.
                 if level is None or "Plaintext passwords detected" in text:
                     continue
+                if "unacceptable protocol version" in text:
+                    _log.info("a client tried MQTT 5; the embedded broker speaks MQTT 3.1.1")
+                    continue
                 if int(time.monotonic() // 60) != minute:
                     minute, count = int(time.monotonic() // 60), 0
                 count += 1

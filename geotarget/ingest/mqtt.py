@@ -68,6 +68,9 @@ class MqttSource:
         First and longest wait between attempts to connect, in seconds.
     tls
         For ``mqtts://``; the system's authorities by default.
+    mqtt5
+        Whether to begin with MQTT 5; either way the other version is tried when the broker
+        refuses. False where it is known to speak 3.1.1 only.
 
     Raises
     ------
@@ -88,6 +91,7 @@ class MqttSource:
         max_packet_bytes: int = 1_200_000,
         reconnect_s: tuple[float, float] = (0.25, 30.0),
         tls: ssl.SSLContext | None = None,
+        mqtt5: bool = True,
     ) -> None:
         self.broker = BrokerUrl.parse(url)
         self.intake = intake
@@ -104,7 +108,7 @@ class MqttSource:
         self.pausing = threading.Event()
         self.wake = threading.Event()
         self._stopping = threading.Event()
-        self._protocol = MQTTProtocolVersion.MQTTv5
+        self._protocol = MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311
         self._link: _Link | None = None
         self._left_unacknowledged = False
         self._keeper = threading.Thread(target=self._keep, name="mqtt-keeper", daemon=True)

@@ -179,6 +179,7 @@ class Node:
             keepalive_s=settings.mqtt_keepalive_s,
             ack_wait_s=settings.mqtt_ack_wait_s,
             clean=self.store.start_run("ingest"),
+            mqtt5=self.broker is None,
         )
         self.source.start()
 

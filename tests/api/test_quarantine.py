@@ -141,7 +141,7 @@ def test_a_worker_that_dies_is_told_and_replaced(made: Callable[..., Quarantine]
 
 def test_memory_is_bounded(made: Callable[..., Quarantine]) -> None:
     """A document that swells beyond the limit is refused, the worker goes on or is replaced."""
-    quarantine = made(memory_bytes=260 << 20)
+    quarantine = made(memory_bytes=340 << 20)
     assert quarantine.zone(LARGE, id="a").id == "a"
     swelling = b'{"type":"FeatureCollection","features":[' + b'{"a":1},' * 2_500_000 + b"{}]}"
     with pytest.raises(InvalidZone, match=r"memory|ended its process"):
