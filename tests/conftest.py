@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
+
+NO_DATA = "no real data beside the checkout"
+"""The only reason for which a test may skip in CI."""
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -15,7 +19,7 @@ def shared_data() -> Path:
     """The folder of real zones and pings that stands beside a checkout, or a skip."""
     folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(f"no real data beside the checkout ({folder.name} folder is missing)")
+        pytest.skip(f"{NO_DATA} ({folder.name} folder is missing)")
     return folder
 
 
@@ -25,3 +29,21 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail in CI when a test skipped because something is missing that CI should have."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("CI") or reporter is None or hasattr(session.config, "workerinput"):
+        return
+    missing = [
+        f"{report.nodeid}: {report.longrepr[2]}"
+        for report in reporter.stats.get("skipped", [])
+        if NO_DATA not in str(report.longrepr)
+    ]
+    if missing:
+        reporter.write_line("skipped in CI, where nothing may be missing:", red=True)
+        for line in missing:
+            reporter.write_line(f"  {line}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
