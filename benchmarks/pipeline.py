@@ -1,8 +1,9 @@
 """From MQTT to commit to webhook: throughput, CPU and latency of one `geotarget up`.
 
-Runs the real thing: the embedded broker (and mosquitto where it is installed), SQLite with
-synchronous FULL, a receiver in a process of its own. 1,000 zones, 5 % of the pings cause a
-transition, half of those an offer. Seeded; figures are of this machine and this run.
+Runs the real thing: the embedded broker (or the one that is given), SQLite with synchronous FULL,
+a receiver in a process of its own. 1,000 zones (some overlap), 5 % of the pings cause a
+transition, about a quarter of those an offer. Seeded; figures are of this machine and this run,
+with publisher, broker and receiver on the same cores.
 
     python benchmarks/pipeline.py            the whole table, some minutes
     python benchmarks/pipeline.py --smoke    a short run that only proves that it works
@@ -42,6 +43,7 @@ CENTRE = (24.94, 60.17)
 M_LAT = 1 / 111_195
 M_LNG = 1 / (111_195 * math.cos(math.radians(60.17)))
 CYCLE = 40
+STROLLERS = 20_000
 Arrival = tuple[float, float, str]
 """When an offer arrived, when its entry happened (epoch seconds), whose it is."""
 
@@ -222,19 +224,26 @@ def throughput(
 def latency(
     node: Node, features: list[dict[str, Any]], arrivals: Any, *, rate: float, seconds: float
 ) -> dict[str, Any]:
-    """Publish entries at a steady rate; time from publish to the receiver."""
-    offers = [f for f in features if "offer" in f["properties"]["tags"]]
+    """Publish at a steady rate; time from publish to the receiver.
+
+    The mix is that of `throughput`: 5 % of the pings cause a transition, a quarter of those an
+    offer.
+    """
     settle(node)
     drain(arrivals)
     pace = threading.Event()
     total = int(rate * seconds)
+    owed = 0
     with Publisher(node_url(node)) as phones:
         started = time.monotonic()
         for number in range(total):
-            x, y = offers[number % len(offers)]["properties"]["centre"]
-            inside = number % 20 == 0
+            lap, device = divmod(number, STROLLERS)
+            feature = features[device % len(features)]
+            x, y = feature["properties"]["centre"]
+            inside = (device + lap) % CYCLE == 0
+            owed += inside and "offer" in feature["properties"]["tags"]
             phones.publish(
-                f"l{number}",
+                f"l{device}",
                 [
                     OutgoingPing(
                         ts=time.time(),
@@ -248,7 +257,6 @@ def latency(
             if ahead > 0.001:
                 pace.wait(ahead)
         phones.flush(60)
-    owed = math.ceil(total / 20)
     got: list[Arrival] = []
     deadline = time.monotonic() + 60
     while len(got) < owed and time.monotonic() < deadline:
@@ -259,7 +267,7 @@ def latency(
     return {
         "pings_per_s": round(rate),
         "offers": len(delays),
-        "owed": owed,
+        "at_least_owed": owed,
         "p50_ms": round(statistics.median(delays), 1),
         "p99_ms": round(delays[int(0.99 * (len(delays) - 1))], 1),
     }
@@ -310,7 +318,7 @@ def webhooks(
     times = [arrived for arrived, _, _ in got]
     return {
         "offers": len(got),
-        "owed": count,
+        "at_least_owed": count,
         "webhooks_per_s": round(len(got) / max(1e-9, max(times) - min(times))),
         "node_cpu_us_per_webhook": round(1e6 * cpu / max(1, len(got))),
     }
@@ -363,7 +371,7 @@ def main() -> None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(text + "\n")
     late = result["latency_at_half_load"]
-    if late["offers"] != late["owed"] or not result["clean_stop"]:
+    if late["offers"] < late["at_least_owed"] or not result["clean_stop"]:
         raise SystemExit("offers are missing, or the stop was not clean")
 
 
