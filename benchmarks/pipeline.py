@@ -238,7 +238,7 @@ def latency(
         started = time.monotonic()
         for number in range(total):
             lap, device = divmod(number, STROLLERS)
-            feature = features[device % len(features)]
+            feature = features[device // CYCLE % len(features)]
             x, y = feature["properties"]["centre"]
             inside = (device + lap) % CYCLE == 0
             owed += inside and "offer" in feature["properties"]["tags"]
