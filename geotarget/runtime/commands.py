@@ -62,7 +62,7 @@ def up(
     showcase = Showcase(settings) if demo else None
     if showcase is not None:
         settings = showcase.settings
-    node = Node(settings, frozenset({"api", "ingest", "deliver"}))
+    node = Node(settings)
 
     async def main(stop: asyncio.Event) -> None:
         with contextlib.nullcontext() if not on_terminal else Console().status("Starting …"):
@@ -164,7 +164,7 @@ def _view(summary: Summary, ended: threading.Event, on_terminal: bool) -> None: 
 
 def _alone(settings: Settings, role: str, start: Callable[[Node], None]) -> int:
     configure_logging(level=settings.log_level, as_json=settings.log_json)
-    node = Node(settings, frozenset({role}))
+    node = Node(settings)
 
     async def main(stop: asyncio.Event) -> None:
         await asyncio.to_thread(start, node)

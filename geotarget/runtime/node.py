@@ -1,4 +1,4 @@
-"""One process: the rooms that its roles need, wired, started and stopped in order.
+"""One process: the rooms that it starts, wired, started and stopped in order.
 
 Threads of one process: paho's network thread (only enqueues), ``ingest`` (owns the pipeline), the
 API's event loop with its pool, the catalogue's follower, and the main thread, whose event loop
@@ -69,18 +69,15 @@ class HasHealth(Protocol):
 
 @dataclass
 class Node:
-    """The rooms of one process, as far as its roles need them.
+    """The rooms of one process, as far as it starts them.
 
     Parameters
     ----------
     settings
         What the operator chose.
-    roles
-        Some of ``api``, ``ingest``, ``deliver``.
     """
 
     settings: Settings
-    roles: frozenset[str]
     broker: EmbeddedBroker | None = field(default=None, init=False)
     pipeline: Pipeline | None = field(default=None, init=False)
     intake: Intake | None = field(default=None, init=False)
