@@ -12,7 +12,7 @@ place can be written it is compiled once per process.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -31,7 +31,12 @@ DESCRIPTION: str = (
 )
 
 
-def njit(*, cache: bool = True, nogil: bool = True) -> Callable[[Kernel], Kernel]:
+def njit(
+    *,
+    cache: bool = True,
+    nogil: bool = True,
+    error_model: Literal["python", "numpy"] = "python",
+) -> Callable[[Kernel], Kernel]:
     """Return a decorator that compiles a kernel, or leaves it as it is without numba.
 
     Parameters
@@ -40,16 +45,21 @@ def njit(*, cache: bool = True, nogil: bool = True) -> Callable[[Kernel], Kernel
         Keep the machine code on disk for the next process.
     nogil
         Let other threads run meanwhile.
+    error_model
+        What a division by zero does: raise, as Python's, or give infinity or NaN, as NumPy's. A
+        loop that divides becomes vector code only with the latter; without numba the types of the
+        operands decide, so a kernel must not divide by zero either way.
     """
+    options: dict[str, Any] = {"nogil": nogil, "error_model": error_model}
 
     def decorate(function: Kernel) -> Kernel:
         if not COMPILED:
             return function
         try:
-            compiled = numba.njit(cache=cache, nogil=nogil)(function)
+            compiled = numba.njit(cache=cache, **options)(function)
         except RuntimeError:
             # numba finds no folder that it may write to: a read-only installation without a home
-            compiled = numba.njit(nogil=nogil)(function)
+            compiled = numba.njit(**options)(function)
         return cast("Kernel", compiled)
 
     return decorate
