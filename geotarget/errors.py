@@ -7,7 +7,8 @@
     │   ├── InvalidZone         a GeoJSON feature or file
     │   ├── InvalidPing         a ping or a message of pings
     │   ├── InvalidCampaign     a campaign or its template
-    │   └── InvalidEndpoint     a webhook endpoint
+    │   ├── InvalidEndpoint     a webhook endpoint
+    │   └── InvalidIndexFile    a file of a saved index: damaged, cut off, of another version
     ├── NotFound                the named thing does not exist
     ├── Conflict                it exists, or changed, in a way that forbids the request
     ├── NotAllowed              the key is missing, unknown, expired or lacks the scope
@@ -86,6 +87,10 @@ class InvalidCampaign(InvalidInput):
 
 class InvalidEndpoint(InvalidInput):
     """A webhook endpoint that can't be accepted."""
+
+
+class InvalidIndexFile(InvalidInput):
+    """A file that is not a saved index which this version can read, or is damaged."""
 
 
 class NotFound(GeotargetError):

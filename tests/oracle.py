@@ -1,12 +1,14 @@
 """Where a ping is, as plainly as it can be said: the reference for the match engine.
 
 One zone after the other, `shapely.covers` and `pyproj`; no cells, no index, no kernels. Shares no
-code with `geotarget.engine`.
+code with `geotarget.engine`. So near an outline that rounding could decide, fractions do: GEOS
+counts in about 106 bits, which is not always enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import pyproj
@@ -21,6 +23,9 @@ GEOD = pyproj.Geod(ellps="WGS84")
 FAR_M = 50_000.0
 """Beyond this `signed_distance_m` only says that it is at least so far."""
 
+NEAR = 1e-9
+"""Nearer than this to an outline, in degrees, fractions decide who is covered."""
+
 _edges: dict[int, tuple[BaseGeometry, FloatArray]] = {}
 
 
@@ -30,10 +35,47 @@ def covers(zone: Zone, lng: FloatArray, lat: FloatArray) -> NDArray[np.bool_]:
         x, y = zone.geometry.x, zone.geometry.y
         _, _, gap = GEOD.inv(np.full(len(lng), x), np.full(len(lng), y), lng, lat)
         return np.asarray(gap) <= zone.radius_m
-    covered = shapely.covers(zone.geometry, shapely.points(lng, lat))
+    covered = _covers(zone.geometry, lng, lat)
     seam = np.abs(lng) == 180
-    covered[seam] |= shapely.covers(zone.geometry, shapely.points(-lng[seam], lat[seam]))
-    return np.asarray(covered)
+    covered[seam] |= _covers(zone.geometry, -lng[seam], lat[seam])
+    return covered
+
+
+def _covers(geometry: BaseGeometry, lng: FloatArray, lat: FloatArray) -> NDArray[np.bool_]:
+    points = shapely.points(lng, lat)
+    covered = np.asarray(shapely.covers(geometry, points))
+    close = np.flatnonzero(shapely.distance(shapely.boundary(geometry), points) < NEAR)
+    if len(close):
+        edge = _all_edges(geometry)
+        covered[close] = [_covers_exactly(edge, float(lng[at]), float(lat[at])) for at in close]
+    return covered
+
+
+def _all_edges(geometry: BaseGeometry) -> FloatArray:
+    rings = shapely.get_rings(shapely.get_parts(geometry))
+    points, ring = shapely.get_coordinates(rings, return_index=True)
+    return np.hstack([points[:-1], points[1:]])[ring[1:] == ring[:-1]]
+
+
+def _covers_exactly(edge: FloatArray, x: float, y: float) -> bool:
+    """Even or odd number of edges to the left, in fractions; the outline is inside."""
+    edge = edge[
+        (np.minimum(edge[:, 1], edge[:, 3]) <= y) & (y <= np.maximum(edge[:, 1], edge[:, 3]))
+    ]
+    crossed = 0
+    for ax, ay, bx, by in edge.tolist():
+        if max(ax, bx) < x:
+            right = True
+        elif x < min(ax, bx):
+            right = False
+        else:
+            u = (Fraction(ax) - Fraction(x)) * (Fraction(by) - Fraction(y))
+            w = (Fraction(ay) - Fraction(y)) * (Fraction(bx) - Fraction(x))
+            if u == w:
+                return True
+            right = (u < w) == (by > ay)
+        crossed += right and (ay > y) != (by > y)
+    return crossed % 2 == 1
 
 
 def covers_pairs(zones: Sequence[Zone], lng: ArrayLike, lat: ArrayLike) -> IntArray:

@@ -1,34 +1,37 @@
-"""The geometry of zones in columns: what covers a ping exactly, and how deep inside it is.
+"""The shapes of zones in columns: rings of vertices for polygons, centre and radius for circles.
 
-Polygons and circles behind one face. Whether a polygon covers a ping is shapely's answer (edges
-straight in longitude and latitude, the boundary is inside), except that longitude 180 and -180 are
-one meridian: a ping on either is in a zone that touches either. A circle is the points within a
-geodesic distance on WGS 84, boundary included; no polygon stands in for it.
-
-Costs per (ping, zone): a polygon 0.25 microseconds with 30 vertices and about one with 10,000, a
-circle 0.5. Outlines of more than `PREPARED_FROM` vertices get an index inside GEOS: 30 bytes a
-vertex, made at build time, because GEOS would otherwise make it at the first use, and not
-thread-safely. For the same reason those are copies of our own.
+One flat array of vertices for all zones, with offsets: what the kernels read, what is written to
+disk, and what `shapely.from_ragged_array` makes geometries of. Costs: 16 bytes a vertex, 0.25
+seconds for 100,000 zones of 30 vertices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from geotarget.engine.cells import boxes
-from geotarget.engine.rings import SEAM, Outlines, curvature_m, way_m
+from geotarget.engine.ellipsoid import fixed
+from geotarget.errors import InvalidZone, Problem
 from geotarget.model import FloatArray, IntArray, Zone
 
-PREPARED_FROM = 128
-"""Vertices from which an index inside GEOS pays."""
+LARGEST_RADIUS_M = 1_000_000.0
+"""Largest circle that an index takes; zones at the door are held to less."""
 
-GEOD = pyproj.Geod(ellps="WGS84")
+LEAST_COORDINATE = 1e-120
+"""A coordinate nearer to 0 than this, and not 0, would make products too small for exact signs."""
+
+MOST_ZONES = 1 << 25
+MOST_VERTICES = 1 << 30
+"""Bounds of one layer of an index: what its 32-bit links can name."""
+
+_POINT = shapely.GeometryType.POINT
+_POLYGON = shapely.GeometryType.POLYGON
+_POLYGONS = [_POLYGON, shapely.GeometryType.MULTIPOLYGON]
+_WORLD = np.array([180.0, 90.0, 180.0, 90.0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,126 +40,133 @@ class Shapes:
 
     Parameters
     ----------
-    geometry
-        shapely geometries: polygons, multipolygons, or the points that circles are around.
-    radius_m
-        Radius of circles; NaN for polygons.
-    lng, lat
-        Centre of circles, degrees; NaN for polygons.
-    box
-        West, south, east, north in degrees, shape (n, 4); circles may reach beyond +-180.
-    outlines
-        Of the polygons; empty rows for circles.
+    xy
+        Vertices, longitude and latitude in degrees, shape (vertices, 2): closed rings one after
+        the other. Circles have none.
+    ring
+        Where each ring starts, shape (rings + 1,).
+    part
+        Where the rings of each polygon start, its shell first, shape (polygons + 1,).
+    zone
+        Where the polygons of each zone start, shape (zones + 1,).
+    lng, lat, radius_m
+        Centre and radius of circles, degrees and metres; NaN for polygons, shape (zones,).
     """
 
-    geometry: NDArray[np.object_]
-    radius_m: FloatArray
+    xy: FloatArray
+    ring: IntArray
+    part: IntArray
+    zone: IntArray
     lng: FloatArray
     lat: FloatArray
-    box: FloatArray
-    outlines: Outlines
+    radius_m: FloatArray
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, fixed(getattr(self, field.name)))
 
     @classmethod
     def of(cls, zones: Sequence[Zone]) -> Shapes:
-        """Read the shapes of zones, which must be valid."""
+        """Read the shapes of zones.
+
+        Raises
+        ------
+        InvalidZone
+            A geometry is empty, out of range or of another type; names each such zone.
+        """
         geometry = np.empty(len(zones), np.object_)
         geometry[:] = [zone.geometry for zone in zones]
         radius = np.array(
             [np.nan if zone.radius_m is None else zone.radius_m for zone in zones], np.float64
         )
+        _check(zones, geometry, radius)
         circle = ~np.isnan(radius)
         centre = np.full((len(zones), 2), np.nan)
         centre[circle] = shapely.get_coordinates(geometry[circle])
-        flat = geometry.copy()
-        flat[circle] = None
-        outlines = Outlines.of(flat)
-        box = shapely.bounds(geometry).reshape(-1, 4)
-        # metres to radians by the smallest radius of curvature: the box is never too small
-        least = curvature_m(np.zeros(1))[1][0]
-        around = boxes(lng=centre[circle, 0], lat=centre[circle, 1], reach=radius[circle] / least)
-        box[circle] = np.stack(around, axis=1)
 
-        heavy = np.flatnonzero(shapely.get_num_coordinates(geometry) > PREPARED_FROM)
-        geometry[heavy] = shapely.from_wkb(shapely.to_wkb(geometry[heavy]))
-        shapely.prepare(geometry[heavy])
-        corner = shapely.get_coordinates(shapely.get_point(_first_ring(geometry[heavy]), 0))
-        for _ in range(3):  # GEOS builds its index when a geometry is asked for the second time
-            shapely.intersects_xy(geometry[heavy], corner[:, 0], corner[:, 1])
-        return cls(geometry, radius, centre[:, 0], centre[:, 1], box, outlines)
+        flat = np.flatnonzero(~circle)
+        parts, owner = shapely.get_parts(geometry[flat], return_index=True)
+        rings, ring_part = shapely.get_rings(parts, return_index=True)
+        xy = shapely.get_coordinates(rings)
+        shapes = cls(
+            xy,
+            _starts(shapely.get_num_coordinates(rings)),
+            _starts(np.bincount(ring_part, minlength=len(parts))),
+            _starts(np.bincount(flat[owner], minlength=len(zones))),
+            np.ascontiguousarray(centre[:, 0]),
+            np.ascontiguousarray(centre[:, 1]),
+            radius,
+        )
+        shapes._check_bounds(zones)
+        return shapes
 
     def __len__(self) -> int:
-        return len(self.geometry)
+        return len(self.radius_m)
 
     @property
-    def area_m2(self) -> FloatArray:
-        """Area of each zone on the ellipsoid; of circles that of the flat one."""
-        circle = ~np.isnan(self.radius_m)
-        return np.where(circle, np.pi * self.radius_m**2, self.outlines.area_m2)
+    def box(self) -> FloatArray:
+        """West, south, east and north of each polygon, degrees, shape (zones, 4); circles: NaN."""
+        box = np.full((len(self), 4), np.nan)
+        first = self.ring[self.part[self.zone]]
+        flat = np.flatnonzero(first[1:] > first[:-1])
+        if len(flat):
+            box[flat, :2] = np.minimum.reduceat(self.xy, first[flat], axis=0)
+            box[flat, 2:] = np.maximum.reduceat(self.xy, first[flat], axis=0)
+        return box
 
     @property
-    def depth_m(self) -> FloatArray:
-        """Twice the area over the length of the outline; infinite for a zone without outline."""
-        circle = ~np.isnan(self.radius_m)
-        with np.errstate(divide="ignore"):
-            depth = 2.0 * self.outlines.area_m2 / np.where(circle, 1.0, self.outlines.length_m)
-        return np.where(circle, self.radius_m, depth)
+    def nbytes(self) -> int:
+        """Size of all columns."""
+        return sum(int(getattr(self, field.name).nbytes) for field in fields(self))
 
-    def joined(self, other: Shapes, rows: IntArray) -> Shapes:
-        """Return the wanted rows of this and another, counted on, as shapes of their own."""
-        return Shapes(
-            np.concatenate([self.geometry, other.geometry])[rows],
-            np.concatenate([self.radius_m, other.radius_m])[rows],
-            np.concatenate([self.lng, other.lng])[rows],
-            np.concatenate([self.lat, other.lat])[rows],
-            np.concatenate([self.box, other.box])[rows],
-            self.outlines.joined(other.outlines, rows),
+    def _check_bounds(self, zones: Sequence[Zone]) -> None:
+        for name, found, most in (
+            ("zones", len(self), MOST_ZONES),
+            ("vertices", len(self.xy), MOST_VERTICES),
+        ):
+            if found > most:
+                raise InvalidZone(Problem(name, f"{found:,}", f"an index holds at most {most:,}"))
+        tiny = (np.abs(self.xy) < LEAST_COORDINATE) & (self.xy != 0)
+        if tiny.any():
+            vertex = np.flatnonzero(tiny.any(axis=1))
+            rows = np.searchsorted(self.ring[self.part[self.zone]], vertex, side="right") - 1
+            reason = f"a coordinate that is not 0 must be at least {LEAST_COORDINATE:g} degrees"
+            raise InvalidZone(
+                *(
+                    Problem(f"zone {zones[row].id!r}", str(self.xy[at].tolist()), reason)
+                    for row, at in zip(rows.tolist(), vertex.tolist(), strict=True)
+                )
+            )
+
+
+def _starts(lengths: NDArray[np.integer]) -> IntArray:
+    """Return where each row starts, and where the last one ends."""
+    start = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=start[1:])
+    return start
+
+
+def _check(zones: Sequence[Zone], geometry: NDArray[np.object_], radius: FloatArray) -> None:
+    """Raise `InvalidZone` for shapes that an index can't hold."""
+    types = shapely.get_type_id(geometry)
+    circle = ~np.isnan(radius)
+    fits = np.where(circle, types == _POINT, np.isin(types, _POLYGONS))
+    box = shapely.bounds(geometry).reshape(-1, 4)
+    fits &= (np.abs(box) <= _WORLD).all(axis=1)  # false for empty: NaN
+    problems = [
+        Problem(
+            f"zone {zones[place].id!r}",
+            str(geometry[place])[:80],
+            "must be a Polygon or MultiPolygon, or a Point with radius_m, that is not empty and "
+            "within longitude +-180 and latitude +-90",
         )
-
-    def cover(self, *, lng: FloatArray, lat: FloatArray, zone: IntArray) -> NDArray[np.bool_]:
-        """Return whether each zone covers its ping.
-
-        Parameters
-        ----------
-        lng, lat
-            Degrees, shape (n,).
-        zone
-            Row of the zone for each ping, shape (n,).
-        """
-        covered = np.zeros(len(zone), np.bool_)
-        circle = ~np.isnan(self.radius_m[zone])
-        round_ = np.flatnonzero(circle)
-        covered[round_] = self._within(lng=lng[round_], lat=lat[round_], zone=zone[round_]) >= 0
-        flat = np.flatnonzero(~circle)
-        shape = self.geometry[zone[flat]]
-        covered[flat] = shapely.intersects_xy(shape, lng[flat], lat[flat])
-        across = np.flatnonzero(~circle & ~covered & (np.abs(lng) == SEAM))
-        covered[across] = shapely.intersects_xy(
-            self.geometry[zone[across]], -lng[across], lat[across]
-        )
-        return covered
-
-    def signed_distance(self, *, lng: FloatArray, lat: FloatArray, zone: IntArray) -> FloatArray:
-        """Return metres from each ping to its zone's boundary, positive inside.
-
-        See `ZoneIndex.signed_distance`.
-        """
-        distance = np.empty(len(zone))
-        circle = ~np.isnan(self.radius_m[zone])
-        round_ = np.flatnonzero(circle)
-        distance[round_] = self._within(lng=lng[round_], lat=lat[round_], zone=zone[round_])
-        flat = np.flatnonzero(~circle)
-        x, y, rows = lng[flat], lat[flat], zone[flat]
-        gap = way_m(self.outlines.nearest(lng=x, lat=y, zone=rows), y)
-        distance[flat] = np.where(self.cover(lng=x, lat=y, zone=rows), gap, -gap)
-        return distance
-
-    def _within(self, *, lng: FloatArray, lat: FloatArray, zone: IntArray) -> FloatArray:
-        """Return the radius of each circle less the distance to its centre."""
-        _, _, gap = GEOD.inv(self.lng[zone], self.lat[zone], lng, lat)
-        depth: FloatArray = self.radius_m[zone] - gap
-        return depth
-
-
-def _first_ring(geometry: NDArray[np.object_]) -> NDArray[np.object_]:
-    first: NDArray[np.object_] = shapely.get_exterior_ring(shapely.get_geometry(geometry, 0))
-    return first
+        for place in np.flatnonzero(~fits).tolist()
+    ]
+    wrong = circle & ~((radius > 0) & (radius <= LARGEST_RADIUS_M))
+    reason = f"must be above 0 and at most {LARGEST_RADIUS_M:.0f} m"
+    problems += [
+        Problem(f"zone {zones[place].id!r}: radius_m", str(radius[place]), reason)
+        for place in np.flatnonzero(wrong).tolist()
+    ]
+    if problems:
+        raise InvalidZone(*problems)

@@ -1,15 +1,14 @@
 """Which zones cover which pings: the index that everything else asks.
 
-`ZoneIndex` is immutable. An edit makes a new one that shares the covers of unchanged zones, and
-whoever holds the old one goes on undisturbed; queries from several threads need no lock.
+`ZoneIndex` is immutable. An edit makes a new one that shares what did not change, and whoever holds
+the old one goes on undisturbed; queries from several threads need no lock.
 
-A query maps each ping to one H3 cell, finds the zones whose covers hold it (`covering`), and asks
-the exact test only where a cell lies on an outline (`shapes`). Answers equal `shapely.covers` on
-every pair, the boundary included.
+It consists of frozen layers (`layer`), the largest one first; nearly always there is one. `edits`
+puts small ones on top. Answers equal `shapely.covers` on every pair, the boundary included.
 
-Costs, one core: a query some 0.6 microseconds a ping, most of it for the cell, and 0.3 to 0.6 for
-each exact test (one ping alone: 70); a build 0.15 ms a zone of 30 vertices; an edit among 10,000
-zones some 35 ms.
+Costs, one core: a query 15 ns a ping and some 25 for each zone whose outline is near, whatever the
+number of zones and vertices (one ping alone: 8 microseconds); a build 12 microseconds a zone of 30
+vertices, an edit among 100,000 zones 10 ms. ARCHITECTURE.md has the whole table.
 """
 
 from __future__ import annotations
@@ -19,34 +18,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import shapely
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from geotarget.engine.covering import Covering
-from geotarget.engine.shapes import Shapes
-from geotarget.errors import InvalidPing, InvalidZone, NotFound, Problem
-from geotarget.geojson import load_zones, parse_geometry, parse_zones
-from geotarget.model import FloatArray, IntArray, Zone
+from geotarget.engine.answers import Answers
+from geotarget.engine.compiled import COMPILED
+from geotarget.engine.edits import LayeredZones, joined
+from geotarget.engine.layer import Layer
+from geotarget.engine.saving import load, save
+from geotarget.engine.shown import cells_of
+from geotarget.errors import InvalidZone, NotFound, Problem
+from geotarget.geojson import load_zones, parse_frame, parse_zones
+from geotarget.model import FloatArray, IntArray, KeyArray, Zone
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
-LARGEST_RADIUS_M = 1_000_000.0
-"""Largest circle that an index takes; zones at the door are held to less."""
 
-_POINT = shapely.GeometryType.POINT
-_POLYGONS = [shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON]
-_BOUNDS = {"lng": ("longitude", 180.0), "lat": ("latitude", 90.0)}
-
-
-class ZoneIndex:
+class ZoneIndex(Answers):
     """Zones, arranged so that a ping finds those that cover it.
 
-    Make one with `build`, `from_geojson` or `from_geopandas`.
+    Make one with `build`, `from_geojson`, `from_geopandas` or `load`.
 
     Attributes
     ----------
-    zones : tuple of Zone
+    zones : sequence of Zone
         In the order in which query answers name them.
     ids : ndarray of object
         Their ids.
@@ -70,21 +65,24 @@ class ZoneIndex:
     [442.0]
     """
 
-    def __init__(self, zones: tuple[Zone, ...], shapes: Shapes, covering: Covering) -> None:
-        self.zones = zones
-        self.ids = _frozen(_objects([zone.id for zone in zones]))
-        self.keys: IntArray = _frozen(np.array([zone.key for zone in zones], np.int64))
-        self.area_m2: FloatArray = _frozen(shapes.area_m2)
-        self.depth_m: FloatArray = _frozen(shapes.depth_m)
-        self._shapes = shapes
-        self._covering = covering
-        self._position = {zone.id: place for place, zone in enumerate(zones)}
-
-    def __len__(self) -> int:
-        return len(self.zones)
+    def __init__(
+        self,
+        layers: tuple[Layer, ...],
+        *,
+        ids: NDArray[np.object_],
+        keys: IntArray,
+        area_m2: FloatArray,
+        depth_m: FloatArray,
+    ) -> None:
+        self.ids = _frozen(ids)
+        self.keys: IntArray = _frozen(keys)
+        self.area_m2: FloatArray = _frozen(area_m2)
+        self.depth_m: FloatArray = _frozen(depth_m)
+        super().__init__(layers, len(ids))
+        self._position: dict[str, int] | None = None
 
     def __repr__(self) -> str:
-        return f"<ZoneIndex of {len(self)} zones, {len(self._covering.cell)} cells>"
+        return f"<ZoneIndex of {len(self):,} zones in {len(self._layers)} layers>"
 
     # -- making -----------------------------------------------------------------------------
 
@@ -103,9 +101,15 @@ class ZoneIndex:
             An id comes twice, or a geometry is empty, out of range, or of another type.
         """
         zones = tuple(zones)
-        _check(zones)
-        shapes = Shapes.of(zones)
-        return cls(zones, shapes, Covering.of(shapes))
+        _check_ids(zones)
+        layer = Layer.of(zones)
+        return cls(
+            (layer,),
+            ids=_objects([zone.id for zone in zones]),
+            keys=np.array([zone.key for zone in zones], np.int64),
+            area_m2=layer.area_m2,
+            depth_m=layer.depth_m,
+        )
 
     @classmethod
     def from_geojson(
@@ -155,20 +159,9 @@ class ZoneIndex:
         """
         if frame.crs is not None:
             frame = frame.to_crs(4326)
-        names = [name for name in frame.columns if name != frame.geometry.name]
+        columns = {name: frame[name] for name in frame.columns if name != frame.geometry.name}
         labels = frame.index if id is None else frame[id]
-        columns = [frame[name] for name in names]
-        zones: list[Zone] = []
-        problems: list[Problem] = []
-        for row, (label, geometry) in enumerate(zip(labels, frame.geometry, strict=True)):
-            properties = {
-                str(name): _plain(column.iat[row])
-                for name, column in zip(names, columns, strict=True)
-            }
-            try:
-                zones.append(parse_geometry(geometry, properties, id=str(label), path=f"row {row}"))
-            except InvalidZone as error:
-                problems += error.problems
+        zones, problems = parse_frame(np.asarray(frame.geometry.array), columns, labels)
         if problems:
             raise InvalidZone(*problems)
         return cls.build(zones)
@@ -176,8 +169,7 @@ class ZoneIndex:
     def with_changes(self, *, put: Sequence[Zone] = (), remove: Collection[str] = ()) -> ZoneIndex:
         """Return an index with some zones added, replaced or removed.
 
-        Zones that stay keep their order, a replaced zone keeps its place, new ones follow. Covers
-        of unchanged zones are kept, also of zones whose properties alone changed.
+        Zones that stay keep their order, a replaced zone keeps its place, new ones follow.
 
         Parameters
         ----------
@@ -192,36 +184,78 @@ class ZoneIndex:
         InvalidZone
             As in `build`.
         """
-        _check(put)
-        gone = set(remove).difference(zone.id for zone in put)
-        fresh = {zone.id: zone for zone in put}
-        zones: list[Zone] = []
-        source: list[int] = []  # row in the shapes of this index, then in those of `put`
-        changed: list[Zone] = []
-        for place, old in enumerate(self.zones):
-            if old.id in gone:
-                continue
-            new = fresh.pop(old.id, old)
-            zones.append(new)
-            if new is old or _same_shape(old, new):
-                source.append(place)
-            else:
-                source.append(len(self) + len(changed))
-                changed.append(new)
-        source += range(len(self) + len(changed), len(self) + len(changed) + len(fresh))
-        changed += fresh.values()
-        zones += fresh.values()
+        _check_ids(put)
+        known = self._positions()
+        fresh = [zone for zone in put if zone.id not in known]
+        number = len(self) + len(fresh)
+        place = {**known, **{zone.id: at for at, zone in enumerate(fresh, len(self))}}
+        changed = sorted(put, key=lambda zone: place[zone.id])
+        written = {zone.id for zone in put}
+        stays = np.ones(number, np.bool_)
+        stays[[known[id_] for id_ in set(remove) - written if id_ in known]] = False
+        moved = np.cumsum(stays) - 1
+        at = np.array([place[zone.id] for zone in changed], np.int64)
 
-        rows = np.array(source, np.int64)
-        moved = np.full(len(self) + len(changed), -1, np.int64)
-        moved[rows] = np.arange(len(rows))
-        shapes = Shapes.of(changed)
-        covering = self._covering.changed(
-            moved[: len(self)], Covering.of(shapes), moved[len(self) :]
+        kept = np.append(np.where(stays, moved, -1), -1)  # the last is for place -1
+        kept[at] = -1
+        layers = [layer.at(kept[layer.place]) for layer in self._layers]
+        layers = joined(layers, changed, moved[at])
+        keys = np.concatenate([self.keys, np.zeros(len(fresh), np.int64)])
+        keys[at] = [zone.key for zone in changed]
+        area = np.concatenate([self.area_m2, np.zeros(len(fresh))])[stays]
+        depth = np.concatenate([self.depth_m, np.zeros(len(fresh))])[stays]
+        if changed:
+            newest = layers[-1]
+            area[newest.place] = newest.area_m2
+            depth[newest.place] = newest.depth_m
+        return ZoneIndex(
+            tuple(layers),
+            ids=np.concatenate([self.ids, _objects([zone.id for zone in fresh])])[stays],
+            keys=keys[stays],
+            area_m2=area,
+            depth_m=depth,
         )
-        return ZoneIndex(tuple(zones), self._shapes.joined(shapes, rows), covering)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ZoneIndex:
+        """Return an index that `save` wrote, ready for queries at once.
+
+        The file is mapped into memory, so that processes on one machine share one copy. It must
+        not be changed in place while an index uses it; saving over it is fine.
+
+        Raises
+        ------
+        InvalidIndexFile
+            It is no saved index, one of another version, or damaged; says what was found.
+        """
+        layer, zones = load(path)
+        return cls(
+            (layer,),
+            ids=zones.ids(),
+            keys=zones.packed["zone_key"],
+            area_m2=layer.area_m2,
+            depth_m=layer.depth_m,
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the index to a file, all or nothing; see `load`.
+
+        An index that was edited is built anew for it.
+
+        Raises
+        ------
+        InvalidZone
+            Properties of a zone are no values of JSON.
+        """
+        layer = self._layers[0]
+        save(layer if layer.is_whole(len(self)) else Layer.of(tuple(self.zones)), path)
 
     # -- asking -----------------------------------------------------------------------------
+
+    @property
+    def zones(self) -> Sequence[Zone]:
+        """The zones, by position."""
+        return LayeredZones(self._layers, *self._home())
 
     def position(self, id: str) -> int:
         """Return where a zone stands in `zones`.
@@ -232,141 +266,79 @@ class ZoneIndex:
             There is none of this id.
         """
         try:
-            return self._position[id]
+            return self._positions()[id]
         except KeyError:
             raise NotFound("zone", id) from None
 
-    def query(self, *, lng: ArrayLike, lat: ArrayLike) -> IntArray:
-        """Return every (ping, zone) pair in which the zone covers the ping.
+    def cells(self, zone: int, *, resolution: int | None = None) -> KeyArray:
+        """Return the H3 cells that a zone touches, to draw or to count by.
+
+        For pictures and reports; membership is what `query` says.
 
         Parameters
         ----------
-        lng, lat
-            Degrees, shape (n,); scalars are a batch of one.
-
-        Returns
-        -------
-        ndarray of int64, shape (2, pairs)
-            Positions of pings and positions of zones, ordered by ping, then by zone. A ping on a
-            zone's boundary is inside; longitudes 180 and -180 are the same.
-
-        Raises
-        ------
-        InvalidPing
-            A coordinate is not finite or out of range (names its position), or the arrays are
-            not of one length.
-        """
-        x, y = _coordinates(lng, lat)
-        ping, zone, inside = self._covering.lookup(lng=x, lat=y)
-        doubt = np.flatnonzero(~inside)
-        inside[doubt] = self._shapes.cover(lng=x[ping[doubt]], lat=y[ping[doubt]], zone=zone[doubt])
-        ping, zone = ping[inside], zone[inside]
-        order = np.argsort(ping * max(len(self), 1) + zone)
-        return np.stack([ping[order], zone[order]])
-
-    def signed_distance(self, *, lng: ArrayLike, lat: ArrayLike, zone: ArrayLike) -> FloatArray:
-        """Return metres from each ping to the boundary of its zone, positive inside.
-
-        The sign is that of `query`. Circles are geodesic and exact. For polygons the nearest
-        point is sought in the plane that touches the ellipsoid at the ping. At a distance D and a
-        latitude of at most 70 degrees the answer is within D * D / 2000 km of the truth: 5 cm at
-        300 m, half a metre at 1 km, 50 m at 10 km. Towards the poles that plane is no
-        longer a fair picture, beyond 85 degrees expect the order of magnitude.
-
-        Parameters
-        ----------
-        lng, lat
-            Degrees, shape (n,); scalars are a batch of one.
         zone
-            Positions in `zones`, shape (n,).
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            Infinite for a zone without boundary.
+            Position in `zones`.
+        resolution
+            0 to 15; without it the finest one with some `cells.SHOWN` cells in the zone.
 
         Raises
         ------
-        InvalidPing
-            As in `query`.
         NotFound
-            A position is not one of a zone.
+            There is no such position.
+        InvalidInput
+            The resolution is out of range, or the cells would be more than `cells.MOST`.
         """
-        x, y = _coordinates(lng, lat)
-        rows = np.atleast_1d(np.asarray(zone, np.int64))
-        if rows.shape != x.shape:
-            found = f"{len(x)} pings, {len(rows)} zones"
-            raise InvalidPing(Problem("zone", found, "must name one zone for each ping"))
-        strange = np.flatnonzero((rows < 0) | (rows >= len(self)))
-        if len(strange):
-            raise NotFound("zone position", str(rows[strange[0]]))
-        return self._shapes.signed_distance(lng=x, lat=y, zone=rows)
+        if not 0 <= zone < len(self):
+            raise NotFound("zone position", str(zone))
+        shape = self.zones[zone]
+        return cells_of(shape.geometry, shape.radius_m, resolution)
+
+    def stats(self) -> dict[str, Any]:
+        """Return figures about the index: what it holds and what it takes.
+
+        Returns
+        -------
+        dict
+            ``zones``, ``vertices``, ``circles``, ``layers``, ``nodes`` of the tries, whether the
+            kernels are ``compiled``; ``bytes`` in all arrays (zones' own objects not counted) and
+            ``bytes_per_zone``.
+        """
+        shapes = [layer.shapes for layer in self._layers]
+        covering = [layer.covering for layer in self._layers]
+        size = sum(layer.nbytes for layer in self._layers)
+        return {
+            "zones": len(self),
+            "vertices": sum(len(each.xy) for each in shapes),
+            "circles": sum(len(each.discs) for each in covering),
+            "layers": len(self._layers),
+            "nodes": sum(len(each.nodes) // 16 for each in covering),
+            "bytes": size,
+            "bytes_per_zone": round(size / max(len(self), 1)),
+            "compiled": COMPILED,
+        }
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _positions(self) -> dict[str, int]:
+        if self._position is None:
+            self._position = {id_: at for at, id_ in enumerate(self.ids.tolist())}
+        return self._position
 
 
-def _check(zones: Sequence[Zone]) -> None:
-    """Raise `InvalidZone` for zones that an index can't hold."""
-    problems = []
+def _check_ids(zones: Sequence[Zone]) -> None:
+    """Raise `InvalidZone` for ids that come twice."""
     seen: set[str] = set()
+    problems = []
     for zone in zones:
         if zone.id in seen:
             problems.append(Problem("id", repr(zone.id), "comes twice"))
         seen.add(zone.id)
-    geometry = _objects([zone.geometry for zone in zones])
-    types = shapely.get_type_id(geometry)
-    round_ = np.array([zone.radius_m is not None for zone in zones], np.bool_)
-    fits = np.where(round_, types == _POINT, np.isin(types, _POLYGONS))
-    box = shapely.bounds(geometry).reshape(-1, 4)
-    fits &= (np.abs(box) <= [180.0, 90.0, 180.0, 90.0]).all(axis=1)  # false for empty: NaN
-    problems += [
-        Problem(
-            f"zone {zones[place].id!r}",
-            str(geometry[place])[:80],
-            "must be a Polygon or MultiPolygon, or a Point with radius_m, that is not empty and "
-            "within longitude +-180 and latitude +-90",
-        )
-        for place in np.flatnonzero(~fits).tolist()
-    ]
-    for zone in zones:
-        radius = zone.radius_m
-        if radius is not None and not 0 < radius <= LARGEST_RADIUS_M:
-            reason = f"must be above 0 and at most {LARGEST_RADIUS_M:.0f} m"
-            problems.append(Problem(f"zone {zone.id!r}: radius_m", str(radius), reason))
     if problems:
         raise InvalidZone(*problems)
 
 
-def _same_shape(old: Zone, new: Zone) -> bool:
-    if old.radius_m != new.radius_m:
-        return False
-    return old.geometry is new.geometry or bool(
-        shapely.equals_identical(old.geometry, new.geometry)
-    )
-
-
-def _coordinates(lng: ArrayLike, lat: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return coordinates as arrays, or raise `InvalidPing` that names the first wrong one."""
-    arrays = []
-    for name, given in (("lng", lng), ("lat", lat)):
-        try:
-            values = np.atleast_1d(np.asarray(given, np.float64))
-        except (TypeError, ValueError):
-            raise InvalidPing(Problem(name, repr(given)[:80], "must be numbers")) from None
-        if values.ndim != 1:
-            raise InvalidPing(Problem(name, str(values.shape), "must have one dimension"))
-        word, bound = _BOUNDS[name]
-        wrong = np.flatnonzero(~(np.abs(values) <= bound))  # also where it is not a number
-        if len(wrong):
-            first = int(wrong[0])
-            reason = f"{word} must be a finite number within -{bound:g} and {bound:g}"
-            raise InvalidPing(Problem(f"{name}[{first}]", str(values[first]), reason))
-        arrays.append(values)
-    if len(arrays[0]) != len(arrays[1]):
-        found = f"{len(arrays[0])} and {len(arrays[1])}"
-        raise InvalidPing(Problem("lng, lat", found, "must be of one length"))
-    return arrays[0], arrays[1]
-
-
-def _objects(values: Sequence[object]) -> NDArray[np.object_]:
+def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
     array = np.empty(len(values), np.object_)
     array[:] = values
     return array
@@ -375,13 +347,3 @@ def _objects(values: Sequence[object]) -> NDArray[np.object_]:
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     array.flags.writeable = False
     return array
-
-
-def _plain(value: Any) -> Any:
-    """Return a cell of a data frame as JSON would hold it; what is missing as None."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, list | tuple | dict):
-        return value
-    missing = value is None or value != value  # noqa: PLR0124 - NaN and NaT differ from themselves
-    return None if missing else value

@@ -5,7 +5,10 @@ never stands in memory as Python objects. Stricter than `json`: members that com
 Infinity are refused where they stand. Depth and long numbers end early: nesting stops at
 Python's recursion limit, a number of more than `MAX_DIGITS` digits counts as infinite.
 
-Costs: 15 ns a byte.
+`Reader` knows all that. Features of which it is sure that `Reader` would say the same are decoded
+by msgspec, which is faster, but does not see a member that comes twice.
+
+Costs: 15 ns a byte by `Reader`, a third of that by msgspec.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from geotarget.errors import InvalidZone, Problem
 from geotarget.geojson.limits import GeometryLimits, shown
 
@@ -25,6 +30,16 @@ MAX_DIGITS = 400
 BYTES_PER_ARRAY = 8
 """A document may open one array or object per so many bytes on average; a vertex takes more."""
 
+Take = Callable[[Any, int, bool], None]
+"""Takes a feature: its value, its length in characters, whether anything in it is odd."""
+
+TakeText = Callable[[bytes, int], None]
+"""Takes a feature that is not decoded yet (`decoded`): its text, its length in characters."""
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_DIGITS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
+_SPACED_COLON = re.compile(rb'"[ \t\r\n]+:')
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -129,7 +144,7 @@ class Reader:
 
 
 def read_document(
-    document: bytes, take: Callable[[Any, int, bool], None], *, limits: GeometryLimits
+    document: bytes, take: Take, *, take_text: TakeText | None = None, limits: GeometryLimits
 ) -> tuple[dict[str, Any], bool]:
     """Read a document; hand each feature of a collection on as soon as it is decoded.
 
@@ -140,6 +155,8 @@ def read_document(
     take
         Called with each item of the member ``features``, its length in characters, and whether
         it holds anything odd (see `oddities`).
+    take_text
+        Called instead with features that can be decoded by `decoded`.
     limits
         Bounds on size.
 
@@ -162,6 +179,18 @@ def read_document(
         reason = f"too many arrays for its size; at most one in {BYTES_PER_ARRAY} bytes"
         raise InvalidZone(Problem("$", f"{nests} in {size} bytes", reason))
     try:
+        outline = _outline(document)
+        if outline is not None:
+            found, features = outline
+            for feature in features:
+                text = bytes(feature)
+                length = len(text) if len(text) <= limits.max_bytes else len(text.decode())
+                if take_text is not None:
+                    take_text(text, length)
+                else:
+                    value, odd = decoded(text)
+                    take(value, length, odd)
+            return found, True
         return _members(Reader(document.decode("utf-8-sig")), take)
     except UnicodeDecodeError as error:
         where = f"byte {error.start}"
@@ -172,7 +201,62 @@ def read_document(
         raise InvalidZone(Problem("$", "", "is nested too deeply")) from None
 
 
-def _members(reader: Reader, take: Callable[[Any, int, bool], None]) -> tuple[dict[str, Any], bool]:
+def _outline(document: bytes) -> tuple[dict[str, Any], list[msgspec.Raw]] | None:
+    """Return the members of a collection and its features, not decoded yet.
+
+    None for any document of which it is not certain that `_members` would find the same.
+    """
+    try:
+        members = _MEMBERS.decode(document)
+        inside = members.pop("features")
+        features = _ITEMS.decode(inside)
+        if not document.isascii():
+            document.decode()
+    except (ValueError, KeyError, RecursionError):  # msgspec's own errors are ValueErrors
+        return None
+    if _SPACED_COLON.search(document) or b"0" * (MAX_DIGITS + 1) in document.translate(_DIGITS):
+        return None
+    found: dict[str, Any] = {}
+    names = 1 + len(members) + count_names(bytes(inside))
+    for name, raw in members.items():
+        text = bytes(raw)
+        reader = Reader(text.decode())
+        found[name] = reader.value()
+        if reader.odd:
+            return None
+        names += count_names(text)
+    return (found, features) if names == count_names(document) else None
+
+
+def decoded(text: bytes) -> tuple[Any, bool]:
+    """Return value and oddness of a feature, as `Reader` does."""
+    try:
+        value = msgspec.json.decode(text)
+    except (ValueError, RecursionError):  # half a surrogate pair, a number beyond all floats
+        value = None
+    if isinstance(value, dict) and _names(value) == count_names(text):
+        return value, False
+    reader = Reader(text.decode())
+    return reader.value(), reader.odd
+
+
+def count_names(text: bytes) -> int:
+    """Return how many names stand in a text; more where there is text that looks like it."""
+    return text.count(b'":')
+
+
+def _names(value: dict[str, Any]) -> int:
+    """Return how many members an object has, those of objects inside it (not in arrays) added."""
+    count = 0
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        count += len(each)
+        waiting += [inside for inside in each.values() if isinstance(inside, dict)]
+    return count
+
+
+def _members(reader: Reader, take: Take) -> tuple[dict[str, Any], bool]:
     if not reader.next_is("{"):
         raise InvalidZone(Problem("$", shown(reader.value()), "must be an object"))
     found: dict[str, Any] = {}
