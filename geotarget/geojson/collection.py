@@ -150,7 +150,8 @@ class _Collector:
     def _sketch(self, feature: Mapping[str, Any], outline: Outline) -> None:
         """Keep what a feature that is plainly right is made of; `accept` looks at its id."""
         place = len(self._waiting)
-        name, found = feature.get("id"), []
+        name = feature.get("id")
+        found: list[Problem] = []
         if type(name) is not str or self._id_property is not None:
             name, found = self._id_of(feature, "", len(self.reports) + place)
         if name is not None and not found:
