@@ -4,15 +4,19 @@ numba is a plain dependency, so whoever installs the package gets the fast path;
 lack its wheel get correct answers more slowly (a kernel's loop costs about a hundred times more).
 `DESCRIPTION` is for the start-up message that says which path is live.
 
-Costs: importing numba takes about half a second. A kernel is compiled at its first call, which
-takes seconds, and is then kept beside the module (or in the user's cache folder); where neither
-place can be written it is compiled once per process.
+Costs: importing numba takes a third of a second. A kernel is compiled at its first call, and is
+then kept beside the module (or in the user's cache folder); where neither place can be written it
+is compiled once per process. All kernels of a service take some 10 seconds on a fresh machine, and
+whoever waits for that is told so (`MESSAGE`): in the log of a service, else on standard error.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, cast
+
+import structlog
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -29,6 +33,39 @@ DESCRIPTION: str = (
     if COMPILED
     else "kernels run as plain Python (numba is missing): correct but slower"
 )
+
+
+MESSAGE = "compiling kernels, once for this machine; takes some 10 seconds"
+
+log = structlog.get_logger(__name__)
+
+
+def _announce() -> None:
+    """Say why nothing seems to happen."""
+    if structlog.is_configured():
+        log.info(MESSAGE)
+    else:
+        sys.stderr.write(f"geotarget: {MESSAGE}\n")
+
+
+if COMPILED:
+    from numba.core import event
+
+    class _FirstCompilation(event.Listener):
+        """Announces the first kernel that is compiled rather than loaded."""
+
+        def __init__(self) -> None:
+            self.announced = False
+
+        def on_start(self, event: object) -> None:  # noqa: ARG002 the interface is numba's
+            if not self.announced:
+                self.announced = True
+                _announce()
+
+        def on_end(self, event: object) -> None:
+            """Nothing to say."""
+
+    event.register("numba:compile", _FirstCompilation())  # type: ignore[no-untyped-call]
 
 
 def njit(

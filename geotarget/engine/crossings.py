@@ -13,8 +13,8 @@ Sides are exact (`predicates`; only coordinates between 0 and 1e-120 may count a
 the same side for both of its edges, hence every ring is crossed an even number of times, whatever
 rounding does to the places of the crossings; misplaced crossings misplace ends by as much, no more.
 
-Costs: a pair 0.1 to 0.2 microseconds with 30 vertices, 20 with a million, plus 4 nanoseconds for
-each vertex near the line.
+Costs: a pair 0.5 microseconds with 30 vertices, 0.9 where each zone comes from main memory, 15 with
+a million vertices; an outline is read where the segment's line meets the box of a run.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def stretches(
     entry, exit : ndarray of float64
         Fractions of the segment, ``0 <= entry < exit <= 1``, ascending within a pair. 0 where the
         start is covered, 1 where the end is; an end on the outline counts as covered. Stretches
-        that meet are one. Where a segment only touches a zone there is none. A segment without
-        length has (0, 1) if it is covered.
+        that meet are one. Where a segment only touches a zone there is none, nor for less than
+        `SHORTEST` of it. A segment without length has (0, 1) if it is covered.
 
     Examples
     --------

@@ -23,7 +23,7 @@ the cell can cross that way, and each edge's share is one comparison with the pi
 Ends that lie level with the ping count as below it, ends on the west side as west: the way may be
 thought of as shifted by an infinitely small step to the east and a much smaller one to the north.
 An edge that does not come into the cell adds nothing or a constant, so a few more do no harm.
-`crossings` is that sum.
+`crossing` is the share of one edge.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ from numpy.typing import NDArray
 
 from geotarget.engine.compiled import njit
 from geotarget.engine.predicates import orientation
-from geotarget.model import FloatArray
 
 LinkArray = NDArray[np.int32]
 
@@ -54,39 +53,29 @@ BLOCK = 256
 
 
 @njit(cache=True, nogil=True)
-def crossings(xy: FloatArray, first: int, count: int, west: float, x: float, y: float) -> int:
-    """Return the parity of a run's crossings with the way from a cell's west side to a point.
+def crossing(ax: float, ay: float, bx: float, by: float, west: float, x: float, y: float) -> int:
+    """Return 1 if an edge is crossed on the way from a cell's west side to a point, else 0.
 
     The point itself is thought of as shifted like the way: on an edge it is right of it.
 
     Parameters
     ----------
-    xy
-        Vertices, flat: longitude and latitude in turn.
-    first, count
-        The run: `count` edges from vertex `first` on.
+    ax, ay, bx, by
+        The edge.
     west
         Longitude of the west side of the cell.
     x, y
         The point, in the cell.
     """
-    odd = 0
-    ax = xy[2 * first]
-    ay = xy[2 * first + 1]
-    for v in range(first + 1, first + count + 1):
-        bx = xy[2 * v]
-        by = xy[2 * v + 1]
-        if ax > west or bx > west:
-            if (ay > y) != (by > y):
-                turn = orientation(ax, ay, bx, by, x, y)
-                if turn == 0:
-                    turn = 1 if ay > by else -1
-                if ax > west and bx > west:
-                    odd ^= 1 if (turn < 0) == (by > ay) else 0
-                else:
-                    odd ^= 1 if (turn > 0) == (bx > ax) else 0
-            elif (ax > west) != (bx > west) and ay <= y:
-                odd ^= 1
-        ax = bx
-        ay = by
-    return odd
+    a_east = ax > west
+    b_east = bx > west
+    if not (a_east or b_east):
+        return 0
+    if (ay > y) == (by > y):
+        return 1 if a_east != b_east and ay <= y else 0
+    turn = orientation(ax, ay, bx, by, x, y)
+    if turn == 0:
+        turn = 1 if ay > by else -1
+    if a_east and b_east:
+        return 1 if (turn < 0) == (by > ay) else 0
+    return 1 if (turn > 0) == b_east else 0

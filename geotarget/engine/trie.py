@@ -31,7 +31,7 @@ import numpy as np
 
 from geotarget.engine.compiled import njit
 from geotarget.engine.discs import INSIDE, OUTSIDE, disc_and_cell
-from geotarget.engine.grid import FINEST, WORLD, LinkArray, crossings
+from geotarget.engine.grid import FINEST, WORLD, LinkArray, crossing
 from geotarget.engine.lists import grown
 from geotarget.model import FloatArray, IntArray
 
@@ -40,6 +40,11 @@ CROWD = 3
 
 SHORT = 0.5
 """Edges below this share of a cell's side would be spread by splitting it."""
+
+DENSE = 64
+SPREAD = 64
+"""A cell is split as well while it holds more than `DENSE` edges of one zone and more than one in
+`SPREAD` of all that the zone has: long edges in parallel, which only many cells keep apart."""
 
 LONGEST_RUN = 31
 """Edges that one item can name."""
@@ -66,6 +71,7 @@ def _narrowed(
     box: FloatArray,
     discs: FloatArray,
     row: IntArray,
+    vertices: IntArray,
     cell: FloatArray,
     parent_west: float,
     covering: LinkArray,
@@ -136,55 +142,59 @@ def _narrowed(
         for r in range(runs):
             first = arena[here + 2 * r]
             count = arena[here + 2 * r + 1]
-            open_until = -1
+            after = -1  # the edge that follows the last one that came in
             ax = xy[2 * first]
             ay = xy[2 * first + 1]
             for v in range(first, first + count):
                 bx = xy[2 * v + 2]
                 by = xy[2 * v + 3]
-                if (
+                comes_in = (
                     (ax != bx or ay != by)
                     and (ax <= east or bx <= east)
                     and (ax >= west or bx >= west)
                     and (ay <= north or by <= north)
                     and (ay >= south or by >= south)
-                ):
+                )
+                if comes_in:
                     dx = bx - ax
                     dy = by - ay
                     u = (ax - mid_x) * dy
                     w = (ay - mid_y) * dx
                     # is the whole cell on one side of the edge's line? rounded towards no
                     slack = 1e-15 * (abs(u) + abs(w))
-                    if abs(u - w) <= half * (abs(dx) + abs(dy)) * 1.000001 + slack:
-                        if dx * dx + dy * dy < limit:
-                            short += 1
-                        if v <= open_until:  # a gap of one edge is cheaper than a new run
-                            arena[top - 1] += v - open_until + 2
-                            passed += v - open_until + 2
-                        else:
-                            arena[top] = v
-                            arena[top + 1] = 1
-                            top += 2
-                            kept += 1
-                            passed += 1
-                        open_until = v + 2
+                    comes_in = abs(u - w) <= half * (abs(dx) + abs(dy)) * 1.000001 + slack
+                # from the parent's parity to the cell's: take out what the edge added there at the
+                # corner, add what it adds here; the same for an edge that is east of both
+                if not (comes_in and ax > west and bx > west):
+                    odd ^= crossing(ax, ay, bx, by, parent_west, west, south)
+                if comes_in:
+                    if not (ax > west and bx > west):
+                        odd ^= crossing(ax, ay, bx, by, west, west, south)
+                    if dx * dx + dy * dy < limit:
+                        short += 1
+                    if v == after:
+                        arena[top - 1] += 1
+                        passed += 1
+                    elif v == after + 1 and after > first:  # a gap of one is cheaper than a new run
+                        arena[top - 1] += 2
+                        passed += 2
+                        odd ^= crossing(xy[2 * v - 2], xy[2 * v - 1], ax, ay, west, west, south)
+                    else:
+                        arena[top] = v
+                        arena[top + 1] = 1
+                        top += 2
+                        kept += 1
+                        passed += 1
+                    after = v + 1
                 ax = bx
                 ay = by
-        same = kept == 1 and runs == 1 and arena[top - 1] == arena[here + 1]
-        if not (same and box[zone, 0] > west):
-            for r in range(runs):
-                odd ^= crossings(
-                    xy, arena[here + 2 * r], arena[here + 2 * r + 1], parent_west, west, south
-                )
-            for r in range(kept):
-                odd ^= crossings(
-                    xy, arena[head + 2 + 2 * r], arena[head + 3 + 2 * r], west, west, south
-                )
         if kept:
             arena[head] = zone << 1 | odd
             arena[head + 1] = kept
             entries += 1
             edges += passed
+            if passed > DENSE and passed * SPREAD > vertices[zone]:
+                short += CROWD + 1
         else:
             top = head
             if odd:
@@ -304,6 +314,9 @@ def build(
     its own, so what is popped is written over.
     """
     zones = len(row)
+    vertices = np.zeros(zones, np.int64)
+    for z in range(zones):
+        vertices[z] = ring[zone_ring[z + 1]] - ring[zone_ring[z]]
     deepest = frame[0] + (FINEST - frame[0]) // 2 * 2
     nodes = np.zeros(16 << 6, np.int32)
     node_count = 1
@@ -353,7 +366,7 @@ def build(
             cell[3] = cell[1] + side
             arena = grown(arena, top + (end - begin) + 2 * edges_above + 8)
             after, entries, edges, short, covered = _narrowed(
-                arena, begin, end, top, xy, box, discs, row, cell, parent_west, covering
+                arena, begin, end, top, xy, box, discs, row, vertices, cell, parent_west, covering
             )
             gathered = waiting + covered
             if entries and short > CROWD and level < deepest:

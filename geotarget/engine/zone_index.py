@@ -122,8 +122,8 @@ class ZoneIndex(Answers):
         source
             A path, the bytes of a document, or a decoded document.
         id
-            Name of the property that holds the zones' ids. Without it a feature's ``id`` counts,
-            then its property ``id``, then its position in the collection.
+            Name of the property that holds the zones' ids, which all must have then. Without it a
+            feature's ``id`` counts, then its property ``id``, then its position in the collection.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class ZoneIndex(Answers):
             The document or any of its features can't be accepted; holds every problem found. Use
             `geotarget.geojson.load_zones` to go on with the others.
         """
-        options: dict[str, Any] = {"id_property": id, "number": True}
+        options: dict[str, Any] = {"id_property": id, "number": id is None}
         if isinstance(source, str | Path):
             report = load_zones(Path(source), **options)
         else:

@@ -169,3 +169,9 @@ def test_public_columns_can_not_be_changed() -> None:
     for column in (index.ids, index.keys, index.area_m2, index.depth_m):
         with pytest.raises(ValueError, match="read-only"):
             column[0] = column[1]
+
+
+def test_a_property_that_no_zone_has_is_no_id() -> None:
+    """A wrong name is an error, not a reason to number the zones."""
+    with pytest.raises(InvalidZone, match="nmae"):
+        ZoneIndex.from_geojson(feature("a", SQUARE, name="x"), id="nmae")
