@@ -6,6 +6,8 @@ In a notebook::
 
     index = gt.ZoneIndex.from_geojson("zones.geojson")
     ping, zone = index.query(lng=lng, lat=lat)
+    rows = gt.match(pings, index)  # pandas, Polars or Arrow
+    joined = gt.sjoin(points, zones)  # GeoPandas
     events = gt.detect_transitions(pings, index)
 
 As a service: ``geotarget up``. The rooms of the package are drawn in ``ARCHITECTURE.md``.
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from geotarget.engine import Rules, ZoneIndex
     from geotarget.engine.offline import detect_transitions
     from geotarget.errors import GeotargetError
+    from geotarget.matching.frames import match
+    from geotarget.matching.spatial_join import sjoin
     from geotarget.model import Zone
 
 __version__ = "0.1.0"
@@ -33,6 +37,8 @@ __all__ = [
     "ZoneIndex",
     "__version__",
     "detect_transitions",
+    "match",
+    "sjoin",
 ]
 
 _HOMES = {
@@ -41,6 +47,8 @@ _HOMES = {
     "Zone": "geotarget.model",
     "ZoneIndex": "geotarget.engine.zone_index",
     "detect_transitions": "geotarget.engine.offline",
+    "match": "geotarget.matching.frames",
+    "sjoin": "geotarget.matching.spatial_join",
 }
 
 

@@ -65,6 +65,8 @@ def test_public_names_are_pinned() -> None:
         "ZoneIndex",
         "__version__",
         "detect_transitions",
+        "match",
+        "sjoin",
     ]
     for name in geotarget.__all__:
         assert hasattr(geotarget, name)

@@ -1,0 +1,360 @@
+"""`sjoin` gives what GeoPandas gives."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from geopandas.testing import assert_geodataframe_equal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import geotarget as gt
+from geotarget.errors import InvalidInput, InvalidPing, InvalidZone
+from geotarget.matching import spatial_join
+from tests.strategies import SEEDS, points_near, stars, zones
+
+HOWS = ["inner", "left", "right"]
+
+
+@pytest.fixture(params=["index", "one by one"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways to the answer, whatever they are thought to cost."""
+    monkeypatch.setattr(spatial_join, "_BUILD_ZONE_NS", 0)
+    monkeypatch.setattr(spatial_join, "_BUILD_VERTEX_NS", 0)
+    monkeypatch.setattr(spatial_join, "_QUERY_NS", -1 if request.param == "index" else 10**12)
+    return str(request.param)
+
+
+def frame_of_zones(count: int = 40, **columns: Any) -> gpd.GeoDataFrame:
+    """Return a frame of stars, some of which overlap."""
+    outlines = [zone.geometry for zone in stars(count)]
+    return gpd.GeoDataFrame({"name": range(count), **columns}, geometry=outlines, crs=4326)
+
+
+def frame_of_points(zones: gpd.GeoDataFrame, count: int = 300, seed: int = 0) -> gpd.GeoDataFrame:
+    """Return points in, on and beside the zones, in no order."""
+    rng = np.random.default_rng(seed)
+    vertices = shapely.get_coordinates(np.asarray(zones.geometry))
+    exact = vertices[rng.integers(0, len(vertices), count // 2)]
+    near = vertices[rng.integers(0, len(vertices), count - len(exact))]
+    places = np.concatenate([exact, near + rng.normal(0, 0.001, near.shape)])
+    return gpd.GeoDataFrame(
+        {"who": rng.permutation(count)}, geometry=shapely.points(places), crs=4326
+    )
+
+
+def peer(points: gpd.GeoDataFrame, zones: gpd.GeoDataFrame, **options: Any) -> gpd.GeoDataFrame:
+    """Return what GeoPandas gives, matches of one point in the order of the zones."""
+    numbered = zones.assign(zone_row=np.arange(len(zones)))
+    joined = gpd.sjoin(
+        points.assign(point_row=np.arange(len(points))),
+        numbered,
+        predicate="covered_by",
+        **options,
+    )
+    by = ["point_row", "zone_row"]
+    if options.get("how") == "right":
+        by.reverse()
+    order = np.lexsort([joined[name].to_numpy() for name in reversed(by)])
+    return joined.iloc[order].drop(columns=["point_row", "zone_row"])
+
+
+def assert_as_geopandas(
+    points: gpd.GeoDataFrame, zones: gpd.GeoDataFrame, **options: Any
+) -> gpd.GeoDataFrame:
+    """Compare the two results whole: rows, order, labels, columns, types."""
+    actual = gt.sjoin(points, zones, **options)
+    assert_geodataframe_equal(peer(points, zones, **options), actual)
+    assert type(actual) is gpd.GeoDataFrame
+    return actual
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_result_is_that_of_geopandas(how: str) -> None:
+    """Columns, labels, types, and rows by point, then by zone, are the same."""
+    zones = frame_of_zones(400)
+    actual = assert_as_geopandas(frame_of_points(zones, 600), zones, how=how)
+    assert len(actual) > 200
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(zones(), min_size=1, max_size=4), SEEDS, st.sampled_from(HOWS))
+def test_hard_zones_give_the_same_rows(drawn: list[Any], seed: int, how: str) -> None:
+    """On outlines, at the antimeridian and at the poles too, all is as in the plane."""
+    polygons = [each.geometry for each in drawn if each.radius_m is None]
+    frame = gpd.GeoDataFrame(geometry=gpd.GeoSeries(polygons, crs=4326))
+    rng = np.random.default_rng(seed)
+    places = np.concatenate([points_near(each, rng, 20) for each in drawn])
+    places[np.abs(places) < 1e-300] = 0.0  # GEOS errs where products of floats vanish
+    points = gpd.GeoDataFrame(geometry=gpd.GeoSeries(shapely.points(places), crs=4326))
+    assert_as_geopandas(points, frame, how=how)
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_both_sides_of_the_antimeridian_are_far_apart(how: str) -> None:
+    """As in GeoPandas, and unlike in a `ZoneIndex`, a point at -180 is not at 180."""
+    zones = gpd.GeoDataFrame(
+        geometry=[shapely.box(170, 0, 180, 1), shapely.box(-180, 0, -170, 1)], crs=4326
+    )
+    points = gpd.GeoDataFrame(geometry=shapely.points([180, -180, 180], [0.5, 0.5, 2]), crs=4326)
+    actual = assert_as_geopandas(points, zones, how=how)
+    assert 2 == actual.dropna().shape[0]
+
+
+def test_an_edge_right_across_the_map_is_straight() -> None:
+    """A zone around the whole Earth is what its coordinates say, not its short way round."""
+    wide = shapely.Polygon([(-179, -10), (179, -10), (179, 10), (-179, 12)])
+    zones = gpd.GeoDataFrame(geometry=[wide], crs=4326)
+    points = gpd.GeoDataFrame(geometry=shapely.points([0, 179.5], [0, 0]), crs=4326)
+    assert [0] == assert_as_geopandas(points, zones).index.tolist()
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ({"same": 1, "a": 2}, {"same": 3, "b": 4}),
+        ({"index_right_": 1}, {"index_left_": 1}),
+        ({}, {}),
+    ],
+)
+def test_columns_of_one_name_get_suffixes(
+    how: str, left: dict[str, Any], right: dict[str, Any]
+) -> None:
+    """Suffixes are added as GeoPandas adds them, given ones too."""
+    zones = frame_of_zones().assign(**right)
+    points = frame_of_points(zones).assign(**left)
+    assert_as_geopandas(points, zones, how=how)
+    assert_as_geopandas(points, zones, how=how, lsuffix="ping", rsuffix="zone")
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_labels_may_come_twice(how: str) -> None:
+    """Rows are told apart by position: equal labels in either frame do no harm."""
+    zones = frame_of_zones()
+    points = frame_of_points(zones)
+    zones.index = pd.Index(["a", "b"] * 20)
+    points.index = pd.Index([7] * len(points))
+    assert_as_geopandas(points, zones, how=how)
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("level", [1, 2])
+def test_named_labels_keep_their_names(how: str, level: int) -> None:
+    """A named index and one of several levels become the columns that GeoPandas makes."""
+    zones = frame_of_zones(code=[f"z{number}" for number in range(40)], part=7)
+    points = frame_of_points(zones).assign(day=3)
+    zones = zones.set_index(["code", "part"][:level])
+    points = points.set_index(["who", "day"][:level])
+    assert_as_geopandas(points, zones, how=how)
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_geometry_columns_may_have_any_name(how: str) -> None:
+    """The active geometry counts, whatever it is called and whatever stands beside it."""
+    zones = frame_of_zones().rename_geometry("outline")
+    points = frame_of_points(zones).rename_geometry("place")
+    zones["inside"] = zones.geometry.representative_point()
+    assert_as_geopandas(points, zones, how=how)
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_what_has_no_place_matches_nothing(how: str) -> None:
+    """Missing and empty geometries, on either side, and points off the map are in no pair."""
+    zones = frame_of_zones(5)
+    centre = zones.geometry.iloc[0].representative_point()
+    zones = gpd.GeoDataFrame(
+        {"name": range(4)},
+        geometry=[None, zones.geometry.iloc[0], shapely.Polygon(), zones.geometry.iloc[1]],
+        crs=4326,
+    )
+    places = [None, centre, shapely.Point(), shapely.Point(400, 100), shapely.LineString()]
+    points = gpd.GeoDataFrame(geometry=places, crs=4326)
+    actual = assert_as_geopandas(points, zones, how=how)
+    assert 1 == len(actual.dropna())
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_empty_frames_are_joined(how: str) -> None:
+    """No points, no zones, or neither: the same columns without a pair."""
+    zones = frame_of_zones()
+    points = frame_of_points(zones)
+    for some_points, some_zones in (
+        (points.iloc[:0], zones),
+        (points, zones.iloc[:0]),
+        (points.iloc[:0], zones.iloc[:0]),
+    ):
+        assert_as_geopandas(some_points, some_zones, how=how)
+
+
+def test_heights_are_left_aside() -> None:
+    """A third coordinate takes no part in the join, and stays with the points."""
+    zones = gpd.GeoDataFrame(geometry=shapely.force_3d([shapely.box(0, 0, 1, 1)], 9.0), crs=4326)
+    points = gpd.GeoDataFrame(geometry=shapely.points([[0.5, 0.5, 3.0], [2, 2, 3]]), crs=4326)
+    assert assert_as_geopandas(points, zones).geometry.iloc[0].has_z
+
+
+def test_frames_that_are_joined_are_not_changed() -> None:
+    """Both frames are as they were."""
+    zones = frame_of_zones()
+    points = frame_of_points(zones)
+    before = zones.copy(), points.copy()
+    joined = gt.sjoin(points, zones)
+    joined.iloc[:, 0] = -1
+    assert_geodataframe_equal(before[0], zones)
+    assert_geodataframe_equal(before[1], points)
+
+
+def test_real_zones_and_real_pings_give_the_same_rows(shared_data: Path) -> None:
+    """Recorded buses in the neighbourhoods of Austin."""
+    zones = gpd.read_file(shared_data / "zones" / "austin_neighborhoods.geojson")
+    recorded = pd.read_csv(shared_data / "pings" / "austin_bus_2015-03-07_18.csv")
+    longitude = "lng" if "lng" in recorded else "lon"
+    places = gpd.points_from_xy(recorded[longitude], recorded["lat"])
+    points = gpd.GeoDataFrame(recorded, geometry=places, crs=4326)
+    assert len(assert_as_geopandas(points, zones)) > 1000
+
+
+def test_an_index_is_built_only_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred points in a thousand zones are tested one by one, a million are not."""
+    monkeypatch.undo()
+    zones = frame_of_zones(1_000)
+    points = frame_of_points(zones, 100)
+    pairs = spatial_join._Pairs(np.asarray(zones.geometry), threads=1)
+    boxes = shapely.STRtree(np.asarray(zones.geometry))
+    few = np.asarray(points.geometry)
+    assert pairs._few(few, boxes)
+    assert not pairs._few(np.tile(few, 10_000), boxes)
+    assert pairs._few(few[:0], boxes)
+
+
+# -- what is refused -----------------------------------------------------------------------------
+
+
+def test_a_mismatch_of_systems_warns_as_in_geopandas() -> None:
+    """The warning is GeoPandas' own."""
+    zones = frame_of_zones()
+    points = frame_of_points(zones)
+    for some in (points.set_crs(None, allow_override=True), points.to_crs(4258)):
+        with pytest.warns(UserWarning, match="CRS mismatch"):
+            wanted = peer(some, zones)
+        with pytest.warns(UserWarning, match="CRS mismatch"):
+            actual = gt.sjoin(some, zones)
+        assert_geodataframe_equal(wanted, actual)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gt.sjoin(
+            points.set_crs(None, allow_override=True), zones.set_crs(None, allow_override=True)
+        )
+
+
+def test_projected_frames_are_refused() -> None:
+    """Straight edges are other lines in another plane: the message says how to convert."""
+    zones = frame_of_zones()
+    points = frame_of_points(zones)
+    with pytest.raises(InvalidInput) as caught:
+        gt.sjoin(points, zones.to_crs(3067))
+    assert (
+        "crs of zones: must be longitude and latitude in degrees: convert with to_crs(4326) "
+        "(ETRS89 / TM35FIN(E,N))" == str(caught.value)
+    )
+    with pytest.raises(InvalidInput, match=r"crs of points: .*to_crs"):
+        gt.sjoin(points.to_crs(3067), zones)
+
+
+def test_zones_that_can_not_be_matched_are_named_by_row() -> None:
+    """Every wrong row is named, with what is wrong with it."""
+    bow = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
+    points = gpd.GeoDataFrame(geometry=[shapely.Point(0, 0)], crs=4326)
+    outlines = [None, bow, shapely.Point(0, 0), shapely.box(170, 0, 190, 1)]
+    with pytest.raises(InvalidZone) as caught:
+        gt.sjoin(points, gpd.GeoDataFrame(geometry=outlines, crs=4326))
+    assert [
+        ("zones, row 2", "Point", "must be a Polygon or MultiPolygon"),
+        (
+            "zones, row 3",
+            "(170.0, 0.0, 190.0, 1.0)",
+            "must lie within longitude +-180 and latitude +-90",
+        ),
+    ] == [(each.path, each.value, each.reason) for each in caught.value.problems]
+    outlines = [bow, None, shapely.box(0, 0, 1, 1), bow]
+    with pytest.raises(InvalidZone) as caught:
+        gt.sjoin(points, gpd.GeoDataFrame(geometry=outlines, crs=4326))
+    assert [
+        "zones, row 0: is not a valid outline (Self-intersection[0.5 0.5])",
+        "zones, row 3: is not a valid outline (Self-intersection[0.5 0.5])",
+    ] == [str(problem) for problem in caught.value.problems]
+
+
+def test_points_that_are_no_points_are_named() -> None:
+    """A line among the points is refused with its row."""
+    zones = frame_of_zones()
+    places = [shapely.Point(0, 0), None, shapely.LineString([(0, 0), (1, 1)])]
+    points = gpd.GeoDataFrame(geometry=places, crs=4326)
+    with pytest.raises(InvalidPing) as caught:
+        gt.sjoin(points, zones)
+    assert "points, row 2: must be a Point (LineString)" == str(caught.value)
+
+
+def test_what_geopandas_refuses_is_refused_by_it() -> None:
+    """No frame of points, another `how`, a column in the way: the errors are GeoPandas' own."""
+    zones = frame_of_zones()
+    points = frame_of_points(zones)
+    with pytest.raises(ValueError, match="should be GeoDataFrame"):
+        gt.sjoin(pd.DataFrame({"a": [1]}), zones)
+    with pytest.raises(ValueError, match="expected to be in"):
+        gt.sjoin(points, zones, how="outer")
+    with pytest.raises(ValueError, match="cannot be a column name"):
+        gt.sjoin(points.assign(index_right=1), zones)
+    with pytest.raises(InvalidInput, match="zones: must be a GeoDataFrame or a ZoneIndex"):
+        gt.sjoin(points, [shapely.box(0, 0, 1, 1)])
+
+
+# -- a ready index -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["inner", "left"])
+def test_a_ready_index_gives_the_same_pairs(how: str) -> None:
+    """With a `ZoneIndex` the joined column holds its ids; rows and labels are the same."""
+    zones = frame_of_zones(400, code=[f"z{number}" for number in range(400)])
+    points = frame_of_points(zones).set_index("who")
+    index = gt.ZoneIndex.from_geopandas(zones[["code", "geometry"]], id="code")
+    wanted = peer(points, zones[["code", "geometry"]], how=how).drop(columns="index_right")
+    actual = gt.sjoin(points, index, how=how)
+    assert isinstance(actual["zone_id"].dtype, pd.CategoricalDtype)
+    actual["code"] = actual.pop("zone_id").astype(wanted["code"].dtype)
+    assert_geodataframe_equal(wanted, actual)
+
+
+def test_a_ready_index_knows_circles_and_the_antimeridian() -> None:
+    """There the index decides: circles are zones, and both names of the meridian are one."""
+    document = {
+        "type": "Feature",
+        "id": "island",
+        "properties": {"radius_m": 1000},
+        "geometry": {"type": "Point", "coordinates": [180, 0]},
+    }
+    index = gt.ZoneIndex.from_geojson(document)
+    points = gpd.GeoDataFrame(geometry=shapely.points([180, -180, -179.999, 0], [0, 0, 0, 0]))
+    assert [0, 1, 2] == gt.sjoin(points, index).index.tolist()
+
+
+def test_what_does_not_fit_a_ready_index_is_refused() -> None:
+    """WGS 84, inner or left, and no column of the same name."""
+    index = gt.ZoneIndex.build(stars(2))
+    points = frame_of_points(frame_of_zones())
+    with pytest.raises(InvalidInput, match="how: must be inner or left"):
+        gt.sjoin(points, index, how="right")
+    with pytest.raises(InvalidInput, match=r"crs of points: must be WGS 84.*to_crs\(4326\)"):
+        gt.sjoin(points.to_crs(4258), index)
+    with pytest.raises(InvalidInput, match="zone_id: is a column of the pings already"):
+        gt.sjoin(points.assign(zone_id=1), index)
+    with pytest.raises(InvalidInput, match="points: must be a GeoDataFrame"):
+        gt.sjoin(pd.DataFrame({"a": [1]}), index)
