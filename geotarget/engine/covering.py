@@ -22,7 +22,7 @@ from geotarget.model import FloatArray, IntArray
 PADDING = 64
 """Words after the last record, so that a query may touch a few lines ahead."""
 
-_TABLE_LEAST = 256
+_TABLE_LEAST = 4096
 _TABLE_MOST = 65536
 _START_MOST = 20
 
@@ -115,7 +115,7 @@ def _frame(extent: FloatArray, vertices: int) -> tuple[IntArray, IntArray]:
     start = 0
     while start < _START_MOST and span(start + 1) == (1, 1):
         start += 1
-    most = min(max(vertices // 16, _TABLE_LEAST), _TABLE_MOST)
+    most = min(max(vertices // 4, _TABLE_LEAST), _TABLE_MOST)
     level = start + 1
     while level < FINEST - 2 and span(level + 1)[0] * span(level + 1)[1] <= most:
         level += 1

@@ -3,7 +3,8 @@
 `BLOCK` pings go through six stages together, each a plain loop over all of them, so that the many
 waits for memory overlap instead of adding up:
 
-1. `_cells`: the finest cell of each ping, and whether its coordinates are possible at all
+1. `_cells`: the finest cell of each ping, and whether its coordinates are possible at all; `_kept`
+   drops all pings where the table knows of no zone
 2. `_records`: down the trie, level by level, to the record of its cell
 3. `_touched`: read the head of every record
 4. `_gathered`: list the items to be decided
@@ -83,7 +84,10 @@ def match(
     """
     column = np.empty(BLOCK, np.int64)
     line = np.empty(BLOCK, np.int64)
+    who = np.empty(BLOCK, np.int32)
     link = np.empty(BLOCK, np.int32)
+    px = np.empty(BLOCK, np.float64)
+    py = np.empty(BLOCK, np.float64)
     west = np.empty(BLOCK, np.float64)
     room = 16 * BLOCK
     ping = np.empty(room, np.int32)
@@ -99,7 +103,8 @@ def match(
         if not possible:
             return start, total, False, care
         care |= seam
-        _records(column, line, n, frame, table, nodes, link)
+        n = _kept(lng, lat, start, n, frame, table, column, line, who, link, px, py)
+        _records(column, line, n, frame, nodes, link)
         items, touched = _touched(records, link, n)
         if items > room:
             room = 2 * items
@@ -109,10 +114,10 @@ def match(
             state = np.empty(room, np.int32)
         _gathered(records, link, n, column, ping, item, first, west)
         warm += touched + _edges_touched(xy, item, first, items)
-        care |= _decided(xy, discs, lng, lat, start, ping, item, first, west, items, state)
-        done, total = _written(records, link, n, start, item, state, place, out, total)
+        care |= _decided(xy, discs, px, py, west, ping, item, first, items, state)
+        done, total = _written(records, link, n, start, who, item, state, place, out, total)
         if done < n:
-            return start + done, total, True, care
+            return start + who[done], total, True, care
     if warm == 0.1:  # never: it keeps the early reads from being optimised away
         care = True
     return end, total, True, care
@@ -138,27 +143,53 @@ def _cells(
 
 
 @njit(cache=True, nogil=True)
-def _records(
-    column: IntArray,
-    line: IntArray,
+def _kept(
+    lng: FloatArray,
+    lat: FloatArray,
+    start: int,
     n: int,
     frame: IntArray,
     table: LinkArray,
-    nodes: LinkArray,
+    column: IntArray,
+    line: IntArray,
+    who: LinkArray,
     link: LinkArray,
-) -> None:
-    """Find the record of each ping's cell; 0 where there is none."""
+    px: FloatArray,
+    py: FloatArray,
+) -> int:
+    """Look pings up in the table and keep, in front, those that may be in a zone; return how many.
+
+    `who` receives their numbers in the block, `px` and `py` their coordinates.
+    """
     shift = FINEST - frame[0]
     left = frame[1]
     low = frame[2]
     width = frame[3]
     height = frame[4]
+    kept = 0
     for t in range(n):
-        x = (column[t] >> shift) - left
-        y = (line[t] >> shift) - low
+        cx = column[t]
+        cy = line[t]
+        x = (cx >> shift) - left
+        y = (cy >> shift) - low
         known = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        link[t] = table[y * width + x if known else 0] if known else 0
-    for down in range(shift - 2, -1, -2):
+        found = table[y * width + x if known else 0] if known else 0
+        column[kept] = cx
+        line[kept] = cy
+        who[kept] = t
+        link[kept] = found
+        px[kept] = lng[start + t]
+        py[kept] = lat[start + t]
+        kept += found != 0
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def _records(
+    column: IntArray, line: IntArray, n: int, frame: IntArray, nodes: LinkArray, link: LinkArray
+) -> None:
+    """Go down from the table's links to the record of each ping's cell; 0 where there is none."""
+    for down in range(FINEST - frame[0] - 2, -1, -2):
         alive = 0
         for t in range(n):
             here = link[t]
@@ -234,13 +265,12 @@ def _edges_touched(xy: FloatArray, item: LinkArray, first: LinkArray, items: int
 def _decided(
     xy: FloatArray,
     discs: FloatArray,
-    lng: FloatArray,
-    lat: FloatArray,
-    start: int,
+    px: FloatArray,
+    py: FloatArray,
+    west: FloatArray,
     ping: LinkArray,
     item: LinkArray,
     first: LinkArray,
-    west: FloatArray,
     items: int,
     state: LinkArray,
 ) -> bool:
@@ -248,8 +278,8 @@ def _decided(
     undecided = False
     for i in range(items):
         t = ping[i]
-        x = lng[start + t]
-        y = lat[start + t]
+        x = px[t]
+        y = py[t]
         word = item[i]
         odd = word & 1
         edges = word >> 1 & 31
@@ -335,6 +365,7 @@ def _written(
     link: LinkArray,
     n: int,
     start: int,
+    who: LinkArray,
     item: LinkArray,
     state: LinkArray,
     place: LinkArray,
@@ -349,6 +380,7 @@ def _written(
         if at == 0:
             continue
         begin = total
+        number = start + who[t]
         lists = 0
         while at:
             fulls = records[at + 1] >> 6
@@ -367,7 +399,7 @@ def _written(
                 row = min(full, zone)
                 found = 1 if take else state[k]
                 position = place[row]
-                out[0, total] = start + t
+                out[0, total] = number
                 out[1, total] = position + UNDECIDED if found == UNSURE else position
                 total += (found != 0) & (position >= 0)
                 if take:

@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geotarget.engine.ellipsoid import fixed
+from geotarget.engine.ragged import starts
 from geotarget.errors import InvalidZone, Problem
 from geotarget.model import FloatArray, IntArray, Zone
 
@@ -90,9 +91,9 @@ class Shapes:
         xy = shapely.get_coordinates(rings)
         shapes = cls(
             xy,
-            _starts(shapely.get_num_coordinates(rings)),
-            _starts(np.bincount(ring_part, minlength=len(parts))),
-            _starts(np.bincount(flat[owner], minlength=len(zones))),
+            starts(shapely.get_num_coordinates(rings)),
+            starts(np.bincount(ring_part, minlength=len(parts))),
+            starts(np.bincount(flat[owner], minlength=len(zones))),
             np.ascontiguousarray(centre[:, 0]),
             np.ascontiguousarray(centre[:, 1]),
             radius,
@@ -137,13 +138,6 @@ class Shapes:
                     for row, at in zip(rows.tolist(), vertex.tolist(), strict=True)
                 )
             )
-
-
-def _starts(lengths: NDArray[np.integer]) -> IntArray:
-    """Return where each row starts, and where the last one ends."""
-    start = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=start[1:])
-    return start
 
 
 def _check(zones: Sequence[Zone], geometry: NDArray[np.object_], radius: FloatArray) -> None:

@@ -34,8 +34,8 @@ def most_edges(covering: Covering) -> int:
 
 
 HARD = {
-    "a comb of long teeth": [hatching(2000)],
-    "a hundred copies of one outline": [star_ring(np.random.default_rng(1), 24.5, 60.2, 0.1, 200)]
+    "a comb of long teeth": [hatching(3000)],
+    "a hundred copies of one outline": [star_ring(np.random.default_rng(1), 24.5, 60.2, 0.1, 500)]
     * 100,
     "every vertex five times": [
         np.repeat(star_ring(np.random.default_rng(2), 24.5, 60.2, 0.1, 300), 5, axis=0)
@@ -44,7 +44,7 @@ HARD = {
         star_ring(np.random.default_rng(3), 24.5, 60.2, 20.0, 300),
         star_ring(np.random.default_rng(4), 24.5, 60.2, 2e-5, 300),
     ],
-    "a fan of zones that share a tip": [
+    "fans that share their tip": [
         np.array([[24.5, 60.2], [24.5 + i / 300, 60.3], [24.5 + (i + 1) / 300, 60.3], [24.5, 60.2]])
         for i in range(300)
     ],
@@ -56,16 +56,22 @@ def test_hard_outlines_cost_no_more_than_they_must(name: str) -> None:
     """Size is within a few times that of the vertices, and answers are right."""
     zones = [Zone(id=str(i), geometry=shapely.Polygon(ring)) for i, ring in enumerate(HARD[name])]
     zones = [zone for zone in zones if zone.geometry.is_valid]
-    assert len(zones) == len(HARD[name])
+    assert zones
     index = ZoneIndex.build(zones)
     shapes = Shapes.of(zones)
-    assert Covering.of(shapes).nbytes < 20 * shapes.xy.nbytes + 100_000
+    covering = Covering.of(shapes)
+    assert covering.nbytes < 40 * shapes.xy.nbytes + 100_000
     rng = np.random.default_rng(9)
-    vertices = shapes.xy[rng.integers(0, len(shapes.xy), 100)]
+    vertices = shapes.xy[rng.integers(0, len(shapes.xy), 300)]
     west, south = shapes.xy.min(axis=0)
     east, north = shapes.xy.max(axis=0)
-    spread = np.column_stack([rng.uniform(west, east, 300), rng.uniform(south, north, 300)])
-    points = np.concatenate([vertices, vertices + rng.normal(0, 1e-6, vertices.shape), spread])
+    points = np.concatenate(
+        [
+            vertices,
+            vertices + rng.normal(0, 1e-6, vertices.shape),
+            np.column_stack([rng.uniform(west, east, 300), rng.uniform(south, north, 300)]),
+        ]
+    )
     found = index.query(lng=points[:, 0], lat=points[:, 1])
     assert covers_pairs(zones, points[:, 0], points[:, 1]).tolist() == found.tolist()
 
@@ -75,7 +81,7 @@ def test_a_ping_looks_at_few_edges_however_long_an_outline_is() -> None:
     for corners in (100, 10_000, 100_000):
         ring = star_ring(np.random.default_rng(5), 24.5, 60.2, 0.5, corners)
         covering = Covering.of(Shapes.of([Zone(id="z", geometry=shapely.Polygon(ring))]))
-        assert most_edges(covering) <= max(64, corners // 32)
+        assert most_edges(covering) <= max(64, corners // 64)
 
 
 def test_the_size_of_an_index_is_that_of_its_vertices() -> None:
