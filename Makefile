@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test quick lint bench clean
+.PHONY: demo test quick lint bench bench-smoke clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/geotarget up --demo $(ARGS)
@@ -26,9 +26,17 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/match.py
+	$(BIN)/python benchmarks/cells.py --out benchmarks/results/cells.json
+	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/process.py
+
+bench-smoke: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/match.py --smoke
+	$(BIN)/python benchmarks/cells.py --smoke
+	$(BIN)/python benchmarks/pipeline.py --smoke
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(ENOUGH)' \
@@ -44,6 +52,11 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing what the tests need ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	@echo "Installing what the benchmarks need ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@touch $@
 
 clean:

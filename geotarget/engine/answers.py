@@ -181,6 +181,7 @@ class Answers:
         Examples
         --------
         >>> import shapely
+        >>> from geotarget import Zone, ZoneIndex
         >>> index = ZoneIndex.build([Zone(id="square", geometry=shapely.box(1, 0, 3, 2))])
         >>> pairs, fractions = index.segments(lng=[0], lat=[1], to_lng=[4], to_lat=[1])
         >>> pairs.tolist(), fractions.tolist()
