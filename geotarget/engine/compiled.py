@@ -16,8 +16,6 @@ import sys
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, cast
 
-import structlog
-
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 try:
@@ -37,13 +35,13 @@ DESCRIPTION: str = (
 
 MESSAGE = "compiling kernels, once for this machine; takes some 10 seconds"
 
-log = structlog.get_logger(__name__)
-
 
 def _announce() -> None:
     """Say why nothing seems to happen."""
+    import structlog  # noqa: PLC0415 - takes a tenth of a warm start and is seldom needed
+
     if structlog.is_configured():
-        log.info(MESSAGE)
+        structlog.get_logger(__name__).info(MESSAGE)
     else:
         sys.stderr.write(f"geotarget: {MESSAGE}\n")
 
