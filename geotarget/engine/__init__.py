@@ -1,6 +1,7 @@
 """The engine: where a ping is, and what changed. Arrays and a `now` in, values out.
 
-Pure: no I/O, no clock, no settings. `ZoneIndex` answers *where*; `transitions` what follows.
+Pure: no clock, no settings, and no I/O but that of `ZoneIndex.save` and `load`. `ZoneIndex` answers
+*where*; `transitions` what follows.
 """
 
 from __future__ import annotations

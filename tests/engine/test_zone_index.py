@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import shapely
 from hypothesis import given, settings
@@ -74,6 +75,23 @@ def test_real_zones_equal_shapely(shared_data: Path, name: str) -> None:
     points = np.concatenate([vertices[rows], middles, around, vertices[rows] + 1e-10])
     points = np.clip(points, [-180, -90], [180, 90])
     assert expected(found, points) == pairs(ZoneIndex.build(found), points)
+
+
+@pytest.mark.parametrize("name", ["austin_bus_2015-03-07_18", "hurdat2_ep", "liverpool_bus_route14"])
+def test_real_pings_equal_shapely_in_all_real_zones(shared_data: Path, name: str) -> None:
+    """Every recorded ping against every catalogue, one index for each."""
+    pings = pd.read_csv(shared_data / "pings" / f"{name}.csv")
+    lng, lat = pings["lon"].to_numpy(float), pings["lat"].to_numpy(float)
+    found = 0
+    for file in FILES:
+        zones = load_zones(shared_data / "zones" / f"{file}.geojson", number=True).zones
+        flat = [zone for zone in zones if zone.radius_m is None]
+        tree = shapely.STRtree([zone.geometry for zone in flat])
+        wanted = tree.query(shapely.points(lng, lat), predicate="covered_by")
+        pairs = ZoneIndex.build(flat).query(lng=lng, lat=lat)
+        assert wanted[:, np.lexsort((wanted[1], wanted[0]))].tolist() == pairs.tolist()
+        found += pairs.shape[1]
+    assert found > len(lng)
 
 
 def test_a_crowd_of_overlapping_zones_is_found_whole() -> None:
