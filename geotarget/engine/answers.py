@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from geotarget.engine.coordinates import check_range, coordinates
 from geotarget.engine.layer import Layer
-from geotarget.engine.lookup import merged
+from geotarget.engine.merging import merged
 from geotarget.errors import InvalidInput, InvalidPing, NotFound, Problem
 from geotarget.model import FloatArray, IntArray
 

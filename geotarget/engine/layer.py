@@ -20,6 +20,7 @@ from geotarget.engine.crossings import stretches
 from geotarget.engine.discs import within
 from geotarget.engine.ellipsoid import SEAM, fixed
 from geotarget.engine.grid import LinkArray
+from geotarget.engine.merging import merged
 from geotarget.engine.outlines import Outlines
 from geotarget.engine.predicates import side_of
 from geotarget.engine.shapes import Shapes
@@ -130,7 +131,7 @@ class Layer:
             return None
         other = self._settled(x, y, other)
         other[0] = across[other[0]]
-        return lookup.merged(pairs, other)
+        return merged(pairs, other)
 
     def _matched(
         self, lng: FloatArray, lat: FloatArray, share: float
