@@ -42,6 +42,8 @@ FILES = [
     "world_countries_110m",
 ]
 
+PINGS = ["austin_bus_2015-03-07_18", "hurdat2_ep", "liverpool_bus_route14"]
+
 
 def pairs(index: ZoneIndex, points: np.ndarray) -> list[list[int]]:
     """Return the answer of a query as lists, for messages that can be read."""
@@ -77,7 +79,9 @@ def test_real_zones_equal_shapely(shared_data: Path, name: str) -> None:
     assert expected(found, points) == pairs(ZoneIndex.build(found), points)
 
 
-@pytest.mark.parametrize("name", ["austin_bus_2015-03-07_18", "hurdat2_ep", "liverpool_bus_route14"])
+@pytest.mark.parametrize(
+    "name", ["austin_bus_2015-03-07_18", "hurdat2_ep", "liverpool_bus_route14"]
+)
 def test_real_pings_equal_shapely_in_all_real_zones(shared_data: Path, name: str) -> None:
     """Every recorded ping against every catalogue, one index for each."""
     pings = pd.read_csv(shared_data / "pings" / f"{name}.csv")
