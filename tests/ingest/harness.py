@@ -130,11 +130,13 @@ class Mosquitto:
 class Phone:
     """A plain paho client that publishes and remembers what was acknowledged."""
 
-    def __init__(self, port: int, *, login: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self, port: int, *, login: tuple[str, str] | None = None, inflight: int = 500
+    ) -> None:
         self.client = paho.Client(CallbackAPIVersion.VERSION2)
         if login is not None:
             self.client.username_pw_set(*login)
-        self.client.max_inflight_messages_set(500)
+        self.client.max_inflight_messages_set(inflight)
         self.changed = threading.Condition()
         self.acknowledged: set[int] = set()
         self.connected = False

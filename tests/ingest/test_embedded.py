@@ -177,7 +177,8 @@ def test_a_full_store_refuses_and_recovers(
     """A full store acknowledges nothing more, keeps what it had, and takes again when drained."""
     broker = make_broker(max_bytes=200_000)
     broker.start()
-    phone: Phone = make_phone(broker.port)
+    # what fails takes the connection with it, and with that the acknowledgements under way
+    phone: Phone = make_phone(broker.port, inflight=20)
     note = "x" * 900
     for second in range(1, 401):
         phone.publish("pings/d", ping(second, note=note))
