@@ -360,7 +360,7 @@ def _problems(campaign: Campaign) -> list[Problem]:
 
 def _follow_zones(index: ZoneIndex, put: Sequence[Zone], removed: Collection[str]) -> ZoneIndex:
     """Return the index after a change; the same object when nothing in it changed."""
-    known = {zone.id for zone in index.zones}
+    known = set(index.ids.tolist())
     matched = [zone for zone in put if zone.active]
     gone = {zone.id for zone in put if not zone.active}.union(removed) & known
     if not matched and not gone:

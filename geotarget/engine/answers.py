@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from geotarget.engine.coordinates import check_range, coordinates
 from geotarget.engine.layer import Layer
@@ -141,8 +141,7 @@ class Answers:
         if pairs is None:
             check_range(x, y)
             raise AssertionError  # pragma: no cover - the kernel and the check agree
-        count = max(len(self), 1)
-        inside = np.isin(np.arange(len(x)) * count + at, pairs[0] * count + pairs[1])
+        inside = _among(np.stack([np.arange(len(x)), at]), pairs, len(self))
         distance = np.empty(len(x))
         homes, rows = self._home()
         for number, layer in enumerate(self._layers):
@@ -215,3 +214,10 @@ class Answers:
                 rows[layer.place[alive]] = alive
             self._homes = homes, rows
         return self._homes
+
+
+def _among(wanted: IntArray, pairs: IntArray, zones: int) -> NDArray[np.bool_]:
+    """Return which of the wanted pairs are among ordered ones, shape (n,)."""
+    key = np.append(pairs[0] * zones + pairs[1], -1)  # the last is what is sought beyond all others
+    sought = wanted[0] * zones + wanted[1]
+    return np.asarray(key[np.searchsorted(key[:-1], sought)] == sought)

@@ -27,21 +27,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geotarget.engine.crossings import SHORTEST, Stretches
+from geotarget.engine.discs import LEAST_CURVATURE_M, MOST_CURVATURE_M
 from geotarget.engine.ellipsoid import GEOD, curvature_m
 from geotarget.model import FloatArray, IntArray
-
-SHORTEST = 1e-12
-"""Stretches and gaps of a smaller fraction of a segment are none."""
 
 PIECES = 64
 """Into which a segment is cut that bends much: near a pole, or around a large circle."""
 
-_WIDEST_M = 6_399_600.0  # the largest radius of curvature of WGS 84, rounded up
-_RADIUS_M = 6_335_400.0  # the smallest one, rounded down
 _PRECISE_M = 1e-6
 _STEPS = 100  # halving alone needs 60
-
-Stretches = tuple[IntArray, FloatArray, FloatArray]
 
 
 def circle_stretches(
@@ -136,8 +131,8 @@ class _Chords:
         slowest = np.where(over, 0.0, np.minimum(np.abs(y), np.abs(to_y)))
         highest = np.radians(np.maximum(np.abs(y), np.abs(to_y)))
         east = np.radians(np.abs(dx)) * np.cos(np.radians(slowest))
-        length = _WIDEST_M * np.hypot(east, np.radians(dy))
-        reach = (circle[2] + length / 2) / _RADIUS_M
+        length = MOST_CURVATURE_M * np.hypot(east, np.radians(dy))
+        reach = (circle[2] + length / 2) / LEAST_CURVATURE_M
         # 1.12 tan(highest) < cot(reach), multiplied out: neither can be infinite
         straight = 1.12 * np.sin(highest) * np.sin(reach) < np.cos(highest) * np.cos(reach)
         return cls(*circle, x, y, dx, dy, length, ~(straight & (reach < np.pi / 2)))

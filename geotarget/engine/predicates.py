@@ -8,7 +8,7 @@ Robust Geometric Predicates", 1997).
 
 Exact as long as no product underflows, which takes two coordinates that are not zero and multiply
 to less than `LEAST_PRODUCT`; then the answer is `UNKNOWN` and the caller asks `side_of`, which
-counts in fractions. Costs: 1 ns, an expansion about 0.2 microseconds, fractions 20.
+counts in fractions. Costs: 1 ns, an expansion 50, fractions 12 microseconds.
 """
 
 from __future__ import annotations

