@@ -19,8 +19,8 @@ from geotarget.engine.shapes import Shapes
 from geotarget.engine.trie import METRES_A_DEGREE, build
 from geotarget.model import FloatArray, IntArray
 
-PADDING = 64
-"""Words after the last record, so that a query may touch a few lines ahead."""
+PADDING = 1
+"""Words after the last record: a query reads on where an entry has no first vertex."""
 
 _TABLE_LEAST = 4096
 _TABLE_MOST = 65536

@@ -6,11 +6,12 @@ and a fresh machine waits for that.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from geotarget.engine.compiled import njit
-from geotarget.model import IntArray
 
 
 @njit(cache=True, nogil=True)
@@ -25,7 +26,7 @@ def grown(array: NDArray[np.int32], size: int) -> NDArray[np.int32]:
 
 
 @njit(cache=True, nogil=True)
-def sort_stretch(value: IntArray, begin: int, end: int) -> None:
+def sort_stretch(value: NDArray[np.signedinteger[Any]], begin: int, end: int) -> None:
     """Sort ``value[begin:end]`` in place.
 
     Shell's way, with gaps that grow by 2.25 (Tokuda): nothing to do for what is in order, and a few

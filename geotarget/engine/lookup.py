@@ -1,23 +1,26 @@
 """The hot path: arrays of pings in, pairs of ping and zone out.
 
-`BLOCK` pings go through six stages together, each a plain loop over all of them, so that the many
-waits for memory overlap instead of adding up:
+`BLOCK` pings go through these stages together, each a plain loop over all of them. A stage fetches
+ahead what the next one reads (`prefetch`), so that the many waits for memory overlap instead of
+adding up:
 
 1. `_cells`: the finest cell of each ping, and whether its coordinates are possible at all; `_kept`
    drops all pings where the table knows of no zone
 2. `_records`: down the trie, level by level, to the record of its cell
-3. `_touched`: read the head of every record
-4. `_gathered`: list the items to be decided
-5. `_edges_touched`, then `_decided`: the parity of each item's edges, in float64 where the signs
-   are certain, else by `_decided_exactly`
+3. `_gathered`: list the entries of the records, and those to be decided, the items
+4. `deciding.laid_out`, then `signed`: the parity of each item's edges, eight items at a time in the
+   registers of the processor, in float64 where signs are certain
+5. `deciding.settled`: the few items that are left, exactly if need be
 6. `_written`: the zones of each ping in order
+
+Indices are unsigned where it counts: numba looks whether a signed one is negative, each time.
 
 Answers are exact. The one exception are circles within a hair of the ping (`discs`) and edges
 whose sign no float64 can hold (`predicates.UNKNOWN`): they are written with `UNDECIDED` added
 for the caller to decide.
 
-Costs: 7 ns a ping where there are no zones, some 30 to 50 more for each item, of which a ping in a
-dense city has one to five; at 100,000 zones most of it is waiting for memory.
+Costs: 7 ns a ping where there are no zones, some 20 to 30 more for each item, of which a ping in a
+dense city has one to five.
 """
 
 from __future__ import annotations
@@ -25,22 +28,19 @@ from __future__ import annotations
 import numpy as np
 
 from geotarget.engine.compiled import njit
-from geotarget.engine.discs import UNSURE, inside_disc
+from geotarget.engine.deciding import CHUNK, COLUMN, COLUMNS, laid_out, settled, signed
+from geotarget.engine.discs import UNSURE
 from geotarget.engine.grid import BLOCK, FINEST, ORIGIN, STEPS, LinkArray
 from geotarget.engine.lists import sort_stretch
-from geotarget.engine.predicates import DOUBT, UNKNOWN, orientation
+from geotarget.engine.prefetch import prefetch
+from geotarget.engine.records import COVERS
 from geotarget.model import FloatArray, IntArray
-
-ON = 4
-"""State of an item whose outline the ping is on; 1 is inside, 0 outside, `UNSURE` undecided."""
 
 UNDECIDED = 1 << 40
 """Added to the position of a zone when the caller has to decide the pair."""
 
-IN_DOUBT = 2
+NONE = np.uint64(0)
 ONE = np.uint64(1)
-
-_NOTHING = 2147483647
 
 
 @njit(cache=True, nogil=True)
@@ -92,14 +92,16 @@ def match(
     px = np.empty(BLOCK, np.float64)
     py = np.empty(BLOCK, np.float64)
     west = np.empty(BLOCK, np.float64)
+    desk = np.empty(COLUMNS * COLUMN, np.float64)
     room = 16 * BLOCK
     ping = np.empty(room, np.int32)
     item = np.empty(room, np.int32)
     first = np.empty(room, np.int32)
     state = np.empty(room, np.int32)
+    entry = np.empty(room, np.int32)
+    owner = np.empty(room, np.int32)
     total = 0
     care = False
-    warm = 0.0
     for start in range(begin, end, BLOCK):
         n = min(BLOCK, end - start)
         possible, seam = _cells(lng, lat, start, n, column, line)
@@ -107,22 +109,25 @@ def match(
             return start, total, False, care
         care |= seam
         n = _kept(lng, lat, start, n, frame, table, column, line, who, link, px, py)
-        _records(column, line, n, frame, nodes, link)
-        items, touched = _touched(records, link, n)
-        if items > room:
-            room = 2 * items
+        _records(column, line, n, frame, nodes, records, link)
+        entries = _counted(records, link, n)
+        if total + entries >= out.shape[1]:
+            return start, total, True, care
+        if entries >= room:
+            room = 2 * entries
             ping = np.empty(room, np.int32)
             item = np.empty(room, np.int32)
             first = np.empty(room, np.int32)
             state = np.empty(room, np.int32)
-        _gathered(records, link, n, column, ping, item, first, west)
-        warm += touched + _edges_touched(xy, item, first, items)
-        care |= _decided(xy, discs, px, py, west, ping, item, first, items, state)
-        done, total = _written(records, link, n, start, who, item, state, place, out, total)
-        if done < n:
-            return start + who[done], total, True, care
-    if warm == 0.1:  # never: it keeps the early reads from being optimised away
-        care = True
+            entry = np.empty(room, np.int32)
+            owner = np.empty(room, np.int32)
+        items = _gathered(records, link, n, column, xy, who, west, entry, owner, ping, item, first)
+        for some in range(1, items, CHUNK):
+            few = min(CHUNK, items - some)
+            laid_out(xy, px, py, west, ping, item, first, some, few, desk)
+            signed(desk, ping, item, some, few, state)
+        care |= settled(xy, discs, px, py, west, ping, item, first, items, state)
+        total = _written(entry, owner, entries, start, state, place, out, total)
     return end, total, True, care
 
 
@@ -189,7 +194,13 @@ def _kept(
 
 @njit(cache=True, nogil=True)
 def _records(
-    column: IntArray, line: IntArray, n: int, frame: IntArray, nodes: LinkArray, link: LinkArray
+    column: IntArray,
+    line: IntArray,
+    n: int,
+    frame: IntArray,
+    nodes: LinkArray,
+    records: LinkArray,
+    link: LinkArray,
 ) -> None:
     """Go down from the table's links to the record of each ping's cell; 0 where there is none."""
     for down in range(FINEST - frame[0] - 2, -1, -2):
@@ -202,25 +213,25 @@ def _records(
         if not alive:
             break
     for t in range(n):
-        link[t] = -link[t]
+        at = -link[t]
+        link[t] = at
+        prefetch(records, at)
+        prefetch(records, at + 16)
+        prefetch(records, at + 32)
 
 
 @njit(cache=True, nogil=True)
-def _touched(records: LinkArray, link: LinkArray, n: int) -> tuple[int, int]:
-    """Count the items of a block; read ahead where its records are."""
-    items = 0
-    warm = 0
+def _counted(records: LinkArray, link: LinkArray, n: int) -> int:
+    """Return the number of entries in the records of a block."""
+    entries = 0
     for t in range(n):
-        at = np.uint64(link[t])
-        items += records[at + np.uint64(2)]
-        warm += records[at + np.uint64(16)]
-        warm += records[at + np.uint64(32)]
-    for t in range(n):
-        at = records[link[t]]
+        at = link[t]
+        entries += records[np.uint64(at + 1)] >> 6
+        at = records[np.uint64(at)]
         while at:
-            items += records[at + 2]
+            entries += records[at + 1] >> 6
             at = records[at]
-    return items, warm
+    return entries
 
 
 @njit(cache=True, nogil=True)
@@ -229,197 +240,77 @@ def _gathered(
     link: LinkArray,
     n: int,
     column: IntArray,
+    xy: FloatArray,
+    who: LinkArray,
+    west: FloatArray,
+    entry: LinkArray,
+    owner: LinkArray,
     ping: LinkArray,
     item: LinkArray,
     first: LinkArray,
-    west: FloatArray,
-) -> None:
-    """List the items of a block, and the west side of each ping's cell."""
-    k = 0
+) -> int:
+    """List entries with their pings, items from place 1 on, and the west side of pings' cells.
+
+    Entries are ordered by ping, then by zone. Everything is written as an item and kept if it is
+    one, since a branch would be guessed wrong all the time. Vertices are fetched on the way.
+    Returns where the items end.
+    """
+    ping[0] = -1
+    k = ONE
+    e = NONE
     for t in range(n):
         at = link[t]
         shift = FINEST - (records[at + 1] & 63)
         west[t] = ((column[t] >> shift << shift) - ORIGIN) / STEPS
+        begin = e
+        lists = 0
         while at:
-            word = at + 3 + (records[at + 1] >> 6)
-            for _ in range(records[at + 2]):
+            i = np.uint64(at + 2)
+            end = i + np.uint64(records[at + 1] >> 6)
+            vertex = end
+            while i < end:
+                word = records[i]
+                v = int(np.int64(records[vertex]))
+                entry[e] = word
+                owner[e] = who[t]
                 ping[k] = t
-                item[k] = records[word]
-                first[k] = records[word + 1]
-                word += 2
-                k += 1
+                item[k] = word
+                first[k] = v
+                prefetch(xy, 2 * v)
+                prefetch(xy, 2 * (v + (word >> 1 & 31)))
+                is_item = np.uint64((word & 63) != COVERS)
+                k += is_item
+                vertex += is_item
+                e += ONE
+                i += ONE
             at = records[at]
-
-
-@njit(cache=True, nogil=True)
-def _edges_touched(xy: FloatArray, item: LinkArray, first: LinkArray, items: int) -> float:
-    """Read the first and the last vertex of every item ahead."""
-    warm = 0.0
-    for i in range(items):
-        if item[i] & 62:
-            warm += xy[np.uint64(first[i]) * np.uint64(2)]
-    for i in range(items):
-        if item[i] & 62:
-            warm += xy[np.uint64(first[i] + (item[i] >> 1 & 31)) * np.uint64(2)]
-    return warm
-
-
-@njit(cache=True, nogil=True)
-def _share(ax: float, ay: float, bx: float, by: float, west: float, x: float, y: float) -> int:
-    """Return what `grid.crossing` does, without branches, plus `IN_DOUBT` where a sign is."""
-    u = (ax - x) * (by - y)
-    w = (ay - y) * (bx - x)
-    turn = u - w
-    doubt = IN_DOUBT if abs(turn) <= DOUBT * (abs(u) + abs(w)) else 0
-    a_above = ay > y
-    b_above = by > y
-    a_east = ax > west
-    b_east = bx > west
-    spans = a_above != b_above
-    right = a_east & b_east & spans & ((turn < 0.0) == b_above)
-    over = ((turn > 0.0) == b_east) if spans else (not a_above)
-    return doubt | (1 if right | ((a_east != b_east) & over) else 0)
-
-
-@njit(cache=True, nogil=True)
-def _decided(
-    xy: FloatArray,
-    discs: FloatArray,
-    px: FloatArray,
-    py: FloatArray,
-    west: FloatArray,
-    ping: LinkArray,
-    item: LinkArray,
-    first: LinkArray,
-    items: int,
-    state: LinkArray,
-) -> bool:
-    """Decide every item; return whether any is undecided. A zone's last item speaks for all."""
-    undecided = False
-    for i in range(items):
-        t = ping[i]
-        x = px[t]
-        y = py[t]
-        word = item[i]
-        odd = word & 1
-        edges = word >> 1 & 31
-        if edges == 0:
-            odd = inside_disc(discs, first[i], x, y)
-            undecided |= odd == UNSURE
-        else:
-            side = west[t]
-            a = np.uint64(first[i]) * np.uint64(2)
-            b = a + np.uint64(2)
-            c = b + np.uint64(2 if edges > 1 else 0)
-            # two edges at once: a loop over one, two or three would be guessed wrong all the time
-            shares = _share(xy[a], xy[a + ONE], xy[b], xy[b + ONE], side, x, y)
-            other = _share(xy[b], xy[b + ONE], xy[c], xy[c + ONE], side, x, y)
-            other = other if edges > 1 else 0
-            odd ^= (shares ^ other) & 1
-            shares |= other
-            if edges > 2:
-                stop = a + np.uint64(2 * edges)
-                while c < stop:
-                    b = c
-                    c += np.uint64(2)
-                    other = _share(xy[b], xy[b + ONE], xy[c], xy[c + ONE], side, x, y)
-                    odd ^= other & 1
-                    shares |= other
-            if shares & IN_DOUBT:
-                odd = _decided_exactly(xy, first[i], edges, word & 1, side, x, y)
-                undecided |= odd == UNSURE
-        if i > 0 and item[i - 1] >> 6 == word >> 6 and ping[i - 1] == t:
-            before = state[i - 1]
-            state[i - 1] = 0
-            if before == ON or odd == ON:
-                odd = ON
-            elif before == UNSURE or odd == UNSURE:
-                odd = UNSURE
-            else:
-                odd ^= before
-        state[i] = odd
-    return undecided
-
-
-@njit(cache=True, nogil=True)
-def _decided_exactly(
-    xy: FloatArray, first: int, edges: int, odd: int, west: float, x: float, y: float
-) -> int:
-    """Return the state of an item by exact signs."""
-    ax = xy[2 * first]
-    ay = xy[2 * first + 1]
-    for v in range(first + 1, first + edges + 1):
-        bx = xy[2 * v]
-        by = xy[2 * v + 1]
-        spans = (ay > y) != (by > y)
-        near = min(ax, bx) <= x <= max(ax, bx) and min(ay, by) <= y <= max(ay, by)
-        if near or (spans and (ax > west or bx > west)):
-            turn = orientation(ax, ay, bx, by, x, y)
-            if turn == UNKNOWN:
-                return UNSURE
-            if near and turn == 0:
-                return ON
-            if spans:
-                if ax > west and bx > west:
-                    odd ^= 1 if (turn < 0) == (by > ay) else 0
-                elif ax > west or bx > west:
-                    odd ^= 1 if (turn > 0) == (bx > ax) else 0
-        if not spans and (ax > west) != (bx > west) and ay <= y:
-            odd ^= 1
-        ax = bx
-        ay = by
-    return odd
+            lists += 1
+        if lists > 1:
+            sort_stretch(entry, int(np.int64(begin)), int(np.int64(e)))
+    return int(np.int64(k))
 
 
 @njit(cache=True, nogil=True)
 def _written(
-    records: LinkArray,
-    link: LinkArray,
-    n: int,
+    entry: LinkArray,
+    owner: LinkArray,
+    entries: int,
     start: int,
-    who: LinkArray,
-    item: LinkArray,
     state: LinkArray,
     place: LinkArray,
     out: IntArray,
     total: int,
-) -> tuple[int, int]:
-    """Write the pairs of a block; return how many pings had room, and the new total."""
-    room = out.shape[1]
-    k = 0
-    for t in range(n):
-        at = link[t]
-        if at == 0:
-            continue
-        begin = total
-        number = start + who[t]
-        lists = 0
-        while at:
-            fulls = records[at + 1] >> 6
-            items = records[at + 2]
-            if total + fulls + items + 1 > room:
-                return t, begin
-            lists += 1
-            i = at + 3
-            i_end = i + fulls
-            k_end = k + items
-            # two ascending lists become one
-            full = records[i] if i < i_end else _NOTHING
-            zone = item[k] >> 6 if k < k_end else _NOTHING
-            for _ in range(fulls + items):
-                take = full < zone
-                found = 1 if take else state[k]
-                position = place[min(full, zone)]
-                out[0, total] = number
-                out[1, total] = position + UNDECIDED if found == UNSURE else position
-                total += (found != 0) & (position >= 0)
-                if take:
-                    i += 1
-                    full = records[i] if i < i_end else _NOTHING
-                else:
-                    k += 1
-                    zone = item[k] >> 6 if k < k_end else _NOTHING
-            at = records[at]
-        if lists > 1:
-            sort_stretch(out[1], begin, total)
-    return n, total
+) -> int:
+    """Write the pairs of a block; return the new total."""
+    k = ONE
+    at = np.uint64(total)
+    for e in range(entries):
+        word = entry[e]
+        is_item = np.int32((word & 63) != COVERS)
+        found = (state[k] & -is_item) | (1 - is_item)
+        k += np.uint64(is_item)
+        position = place[np.uint64(word >> 6)]
+        out[0, at] = start + owner[e]
+        out[1, at] = position + UNDECIDED if found == UNSURE else position
+        at += np.uint64((found != 0) & (position >= 0))
+    return int(np.int64(at))

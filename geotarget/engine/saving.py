@@ -22,6 +22,7 @@ from geotarget.engine.covering import PADDING, Covering
 from geotarget.engine.grid import FINEST, LinkArray
 from geotarget.engine.layer import Layer
 from geotarget.engine.outlines import Outlines
+from geotarget.engine.records import COVERS
 from geotarget.engine.runs import GROUP
 from geotarget.engine.shapes import Shapes
 from geotarget.engine.stored_zones import COLUMNS as ZONE_COLUMNS
@@ -29,7 +30,7 @@ from geotarget.engine.stored_zones import StoredZones, pack_zones
 from geotarget.errors import InvalidIndexFile, Problem
 
 KIND = "zone index"
-VERSION = 1
+VERSION = 2
 """Counted up with every change of what the columns mean, of `trie` above all."""
 
 SHAPES = {
@@ -154,35 +155,33 @@ def _leads_nowhere_else(
     begins = np.zeros(size, np.bool_)
     at = np.int64(4)
     while at < size:
-        if at + 3 > size:
+        if at + 2 > size:
             return False
         begins[at] = True
         up = records[at]
         level = records[at + 1] & 63
-        fulls = np.int64(records[at + 1] >> 6)
-        items = np.int64(records[at + 2])
-        if fulls < 0 or items < 0 or level < 1 or level > FINEST:
+        entries = np.int64(records[at + 1] >> 6)
+        vertex = at + 2 + entries
+        if entries < 0 or vertex > size or level < 1 or level > FINEST:
             return False
-        end = at + 3 + fulls + 2 * items
-        if end > size or up < 0 or up >= at or (up > 0 and not begins[up]):
+        if up < 0 or up >= at or (up > 0 and not begins[up]):
             return False
-        for i in range(at + 3, at + 3 + fulls):
-            if records[i] < 0 or records[i] >= zones:
-                return False
-            if i > at + 3 and records[i] <= records[i - 1]:
-                return False
-        for i in range(at + 3 + fulls, end, 2):
+        before = -1
+        for i in range(at + 2, at + 2 + entries):
             zone = records[i] >> 6
             edges = records[i] >> 1 & 31
-            first = np.int64(records[i + 1])
-            last = first + edges
-            if zone < 0 or zone >= zones or first < 0:
+            covers = records[i] & 63 == COVERS
+            if zone < max(before, 0) or zone >= zones or (covers and zone == before):
                 return False
-            if last >= (vertices if edges > 0 else discs):
+            before = zone
+            if covers:
+                continue
+            if vertex >= size or records[vertex] < 0:
                 return False
-            if i > at + 3 + fulls and zone < records[i - 2] >> 6:
+            if np.int64(records[vertex]) + edges >= (vertices if edges > 0 else discs):
                 return False
-        at = end
+            vertex += 1
+        at = vertex
     for place in range(len(nodes) + len(table)):
         inner = place < len(nodes)
         link = np.int64(nodes[place] if inner else table[place - len(nodes)])

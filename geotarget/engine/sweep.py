@@ -53,20 +53,18 @@ def _noted(
 ) -> tuple[IntArray, int]:
     """Add the zones of a record and of those that it links to; drop doubles when it gets long."""
     while at:
-        fulls = records[at + 1] >> 6
-        items = records[at + 2]
-        if count + fulls + items > found.shape[1]:
+        entries = records[at + 1] >> 6
+        if count + entries > found.shape[1]:
             count = _distinct(found, begin, count)
-            if 2 * (count + fulls + items) > found.shape[1]:
-                larger = np.empty((2, 4 * (count + fulls + items)), np.int64)
+            if 2 * (count + entries) > found.shape[1]:
+                larger = np.empty((2, 4 * (count + entries)), np.int64)
                 for i in range(count):
                     larger[0, i] = found[0, i]
                     larger[1, i] = found[1, i]
                 found = larger
-        for i in range(fulls + items):
-            word = at + 3 + i
+        for i in range(at + 2, at + 2 + entries):
             found[0, count] = segment
-            found[1, count] = records[word] if i < fulls else records[word + i - fulls] >> 6
+            found[1, count] = records[i] >> 6
             count += 1
         at = records[at]
     return found, count

@@ -9,18 +9,8 @@ well, so an outline never costs more cells than it has edges, however many zones
 
 The result is two flat arrays. **nodes**: 16 links each, one for each cell two levels further down:
 0 for nothing, positive for a node, negative for a record; above the nodes stands the *table*, a
-grid over all zones that replaces the first levels. **records**, what a ping in that cell must know:
-
-====  ============================================================
-word  meaning
-====  ============================================================
-0     record of an ancestor to be read as well, or 0
-1     level of the cell, plus 64 times the number of zones inside
-2     number of items
-...   zones that cover the cell, ascending
-...   items of two words: zone * 64 + edges * 2 + parity, and the first vertex; or, with 0 edges,
-      the circle's row. A zone with several runs has several items, in a row
-====  ============================================================
+grid over all zones that replaces the first levels. **records** say what a
+ping in that cell must know (`records`).
 
 Costs: 15 microseconds a zone of 30 vertices, half a microsecond a vertex.
 """
@@ -33,6 +23,7 @@ from geotarget.engine.compiled import njit
 from geotarget.engine.discs import INSIDE, OUTSIDE, disc_and_cell
 from geotarget.engine.grid import FINEST, WORLD, LinkArray, crossing
 from geotarget.engine.lists import grown
+from geotarget.engine.records import LONGEST_RUN, in_order, write_record
 from geotarget.model import FloatArray, IntArray
 
 CROWD = 3
@@ -45,9 +36,6 @@ DENSE = 64
 SPREAD = 64
 """A cell is split as well while it holds more than `DENSE` edges of one zone and more than one in
 `SPREAD` of all that the zone has: long edges in parallel, which only many cells keep apart."""
-
-LONGEST_RUN = 31
-"""Edges that one item can name."""
 
 HANDED_DOWN = 6
 """So many covering zones are copied into the records of descendants; more are linked to."""
@@ -204,80 +192,6 @@ def _narrowed(
 
 
 @njit(cache=True, nogil=True)
-def _in_order(
-    target: LinkArray,
-    at: int,
-    arena: LinkArray,
-    waiting_at: int,
-    waiting: int,
-    covering: LinkArray,
-    covered: int,
-) -> None:
-    """Write the zones that wait in the arena and those that cover a cell, ascending."""
-    i = 0
-    k = 0
-    for place in range(at, at + waiting + covered):
-        if k == covered or (i < waiting and arena[waiting_at + i] < covering[k]):
-            target[place] = arena[waiting_at + i]
-            i += 1
-        else:
-            target[place] = covering[k]
-            k += 1
-
-
-@njit(cache=True, nogil=True)
-def _write_zones(
-    records: LinkArray,
-    size: int,
-    up: int,
-    level: int,
-    arena: LinkArray,
-    waiting_at: int,
-    waiting: int,
-    covering: LinkArray,
-    covered: int,
-) -> int:
-    """Write the head of a record and its covering zones, ascending; return where items start."""
-    records[size] = up
-    records[size + 1] = (waiting + covered) << 6 | level
-    records[size + 2] = 0
-    _in_order(records, size + 3, arena, waiting_at, waiting, covering, covered)
-    return size + 3 + waiting + covered
-
-
-@njit(cache=True, nogil=True)
-def _write_items(
-    records: LinkArray, size: int, arena: LinkArray, at: int, end: int, row: IntArray
-) -> tuple[int, int]:
-    """Write the items of a list; return their end and number."""
-    items = 0
-    while at < end:
-        zone = arena[at] >> 1
-        odd = arena[at] & 1
-        runs = arena[at + 1]
-        at += 2
-        if runs == 0:
-            records[size] = zone << 6
-            records[size + 1] = row[zone]
-            size += 2
-            items += 1
-        for _ in range(runs):
-            first = arena[at]
-            left = arena[at + 1]
-            at += 2
-            while left > 0:
-                count = min(left, LONGEST_RUN)
-                records[size] = zone << 6 | count << 1 | odd
-                records[size + 1] = first
-                odd = 0
-                size += 2
-                items += 1
-                first += count
-                left -= count
-    return size, items
-
-
-@njit(cache=True, nogil=True)
 def _set_link(
     table: LinkArray,
     nodes: LinkArray,
@@ -386,13 +300,13 @@ def build(
                 if gathered > HANDED_DOWN:
                     records = grown(records, size + 4 + gathered)
                     below = size
-                    size = _write_zones(
-                        records, size, up, level, arena, end, waiting, covering, covered
+                    size = write_record(
+                        records, size, up, level, arena, end, waiting, covering, covered, 0, 0, row
                     )
                     gathered = 0
                 arena = grown(arena, after + gathered + 8)
                 if gathered:
-                    _in_order(arena, after, arena, end, waiting, covering, covered)
+                    in_order(arena, after, arena, end, waiting, covering, covered)
                 inner = node
                 if level >= frame[0] and (level - frame[0]) % 2 == 0:
                     nodes = grown(nodes, (node_count + 1) * 16)
@@ -419,16 +333,27 @@ def build(
                     records, size + 8 + gathered + (after - top) + 2 * (edges // LONGEST_RUN)
                 )
                 link = size
-                size = _write_zones(
-                    records, size, up, level, arena, end, waiting, covering, covered
+                size = write_record(
+                    records,
+                    size,
+                    up,
+                    level,
+                    arena,
+                    end,
+                    waiting,
+                    covering,
+                    covered,
+                    top,
+                    after,
+                    row,
                 )
-                size, items = _write_items(records, size, arena, top, after, row)
-                records[link + 2] = items
             elif waiting:
                 if shared == 0:
                     records = grown(records, size + 4 + waiting)
                     shared = size
-                    size = _write_zones(records, size, up, level, arena, end, waiting, covering, 0)
+                    size = write_record(
+                        records, size, up, level, arena, end, waiting, covering, 0, 0, 0, row
+                    )
                 link = shared
             if link:
                 _set_link(table, nodes, frame, node, level, x, y, -link)

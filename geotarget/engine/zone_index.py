@@ -6,7 +6,7 @@ the old one goes on undisturbed; queries from several threads need no lock.
 It consists of frozen layers (`layer`), the largest one first; nearly always there is one. `edits`
 puts small ones on top. Answers equal `shapely.covers` on every pair, the boundary included.
 
-Costs, one core: a query 7 ns a ping and 30 to 50 for each zone whose outline is near, whatever the
+Costs, one core: a query 7 ns a ping and 20 to 30 for each zone whose outline is near, whatever the
 number of zones and vertices (one ping alone: 8 microseconds); a build 20 microseconds a zone of 30
 vertices; among 100,000 zones an edit 5 ms, a removal 20. `docs/benchmarks.md` has the whole table.
 """

@@ -8,6 +8,7 @@ import shapely
 
 from geotarget.engine import ZoneIndex
 from geotarget.engine.covering import PADDING, Covering
+from geotarget.engine.records import COVERS
 from geotarget.engine.shapes import Shapes
 from geotarget.model import FloatArray, Zone
 from tests.oracle import covers_pairs
@@ -26,10 +27,9 @@ def most_edges(covering: Covering) -> int:
     """Return how many edges the fullest record holds."""
     records, at, most = covering.records, 4, 0
     while at < len(records) - PADDING:
-        items = at + 3 + (int(records[at + 1]) >> 6)
-        end = items + 2 * int(records[at + 2])
-        most = max(most, int((records[items:end:2] >> 1 & 31).sum()))
-        at = end
+        entries = records[at + 2 : at + 2 + (int(records[at + 1]) >> 6)]
+        most = max(most, int((entries >> 1 & 31).sum()))
+        at += 2 + len(entries) + int((entries & 63 != COVERS).sum())
     return most
 
 
