@@ -2,6 +2,7 @@
 
 The path: `mqtt` (or an HTTP handler) puts what arrived into the bounded queue of `batch.Intake`;
 its one worker decodes (`wire`), hands batches to the pipeline and acknowledges after the commit.
+A `reordering` window may let older fixes overtake before that (`processing` knows both ways).
 `embedded` runs a broker where nobody has one, `publish` and `forward` send pings to a broker.
 Transports never decode, the decoder never waits, and only `Intake` knows when something is safe.
 """

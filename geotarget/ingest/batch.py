@@ -3,11 +3,12 @@
 Transports put what arrived and go on; the worker takes what waits, decodes it at once, hands it
 to `process` (one transaction) and only then tells each sender that it is safe: MQTT messages are
 acknowledged in order of arrival, HTTP submissions get their own share of the outcome. One worker
-means one order: pings of a device are processed as they came. What is not acknowledged is still
-the broker's, so a crash at any line of this file loses nothing.
+means one order: pings of a device are processed as they came, or, within a reorder window, as
+they were fixed. What is not acknowledged is still the broker's, so a crash at any line of this
+file loses nothing.
 
 The price is latency: a ping waits up to `max_age_s` for company. Costs about 0.6 us a ping over
-decoding.
+decoding. With a reorder window it waits that long too, and costs 0.6 to 0.9 us more.
 """
 
 from __future__ import annotations
@@ -19,39 +20,27 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-import numpy as np
 import structlog
 
 from geotarget import metrics
-from geotarget.errors import Overloaded, StoreError
-from geotarget.ingest.columns import NO_INTS, chosen, joined, sliced
+from geotarget.errors import Overloaded
+from geotarget.ingest.committing import Committer, Process
+from geotarget.ingest.processing import Done, Reordered, Straight
 from geotarget.ingest.waiting import (
     Acknowledge,
     Entry,
     Frame,
     Received,
     Submitted,
-    acknowledge,
     cut,
     fail,
     fitting,
-    resolve,
-    runs,
 )
-from geotarget.ingest.wire import (
-    DEFAULT_LIMITS,
-    Decoded,
-    WireLimits,
-    decode_mqtt,
-    decode_mqtt_singly,
-)
+from geotarget.ingest.wire import DEFAULT_LIMITS, WireLimits
 from geotarget.model import Outcome, PingBatch, Rejected
 
-Process = Callable[[PingBatch, Sequence[Rejected]], Outcome]
-
-_FIRST_BACKOFF_S = 0.1
-_LAST_BACKOFF_S = 5.0
 _FOREVER = float("inf")
+_HURRIED_PARTS = 4  # a full queue lets the oldest of so many parts go
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +50,8 @@ class IntakeStats:
     """Counters since the start, and what waits now.
 
     `waiting` and `most_waiting` count slots: an MQTT message is one, an HTTP submission one per
-    started hundred pings. `dropped` counts QoS 0 messages that found no room.
+    started hundred pings. `dropped` counts QoS 0 messages that found no room, `hurried` the slots
+    that went before their reorder window was over because the queue was full.
     """
 
     pings: int = 0
@@ -71,6 +61,7 @@ class IntakeStats:
     ignored: int = 0
     dropped: int = 0
     retries: int = 0
+    hurried: int = 0
     waiting: int = 0
     most_waiting: int = 0
 
@@ -94,10 +85,27 @@ class Intake:
         submission one per started hundred pings. Also the Receive Maximum of the connection.
     prefix, limits
         As in `decode_mqtt`.
+    reorder_window_s
+        How long pings are held back so that later ones of the same device with an older fix time
+        come in order, in seconds; 0 holds nothing. See `ReorderWindow`.
+    clock
+        Monotonic seconds.
 
     Notes
     -----
     Thread-safe. `submit` and `put` may be called from any thread.
+
+    With a reorder window each answer comes that much later, and what is held takes its slots: the
+    capacity, and with it the broker's window of unacknowledged messages (the Receive Maximum),
+    has to exceed messages a second times window (20,000 slots and 3 s: 6,600 messages a second).
+    When the queue is full its oldest quarter goes at once (`IntakeStats.hurried`): more than the
+    capacity allows is ordered less well, but neither held up nor lost. A broker whose own window
+    is smaller than the capacity does hold the rest back, and the intake can't know it.
+
+    A ping that goes ahead, because a later fix of its device was due, is committed with that one;
+    its message is acknowledged in its turn. After a crash in between the broker sends it again,
+    and the rules know it: a duplicate or late. A submission is answered when all of its pings are
+    committed; one without pings is not held.
     """
 
     def __init__(
@@ -109,8 +117,10 @@ class Intake:
         capacity: int = 5_000,
         prefix: str = "pings",
         limits: WireLimits = DEFAULT_LIMITS,
+        reorder_window_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._process = process
+        self._committer = Committer(process, max_pings)
         self._max_pings = max_pings
         self._max_age_s = max_age_s
         self._full = min(max_pings, capacity)
@@ -121,9 +131,17 @@ class Intake:
         self._changed = threading.Condition()
         self._queued = 0  # slots in the queue; the statistics count the worker's hands too
         self._hold_until = 0.0
+        self._straight = Straight(self._committer, prefix, limits)
+        self._window_s = reorder_window_s
+        self._reordered = (
+            Reordered(self._committer, prefix, limits, reorder_window_s)
+            if reorder_window_s > 0
+            else None
+        )
+        self._prompt_since = _FOREVER  # when the first submission without pings came
+        self._crowded = False  # a submission found no room
+        self._clock = clock
         self._closing = False
-        self._give_up = threading.Event()
-        self._trouble = ""
         self._stats = IntakeStats()
         self._worker = threading.Thread(target=self._run, name="ingest", daemon=True)
 
@@ -151,14 +169,17 @@ class Intake:
         Overloaded
             When there is no room, or the intake is closing.
         """
-        entry = Submitted(pings, rejected, time.monotonic())
-        # A caller who goes away can't cancel what may be half-way to the disk.
-        entry.future.set_running_or_notify_cancel()
         with self._changed:
+            entry = Submitted(pings, rejected, self._clock())
+            # A caller who goes away can't cancel what may be half-way to the disk.
+            entry.future.set_running_or_notify_cancel()
             if self._closing:
                 raise Overloaded("the ingest is stopping", retry_after_s=5.0)
             # A submission larger than the whole queue is let in when the queue is empty.
             if self._stats.waiting and self._stats.waiting + entry.slots > self.capacity:
+                if self._reordered is not None:
+                    self._crowded = True
+                    self._changed.notify_all()
                 raise Overloaded(
                     f"the ingest queue is full ({self._stats.waiting} of {self.capacity} slots)",
                     retry_after_s=1.0,
@@ -203,7 +224,7 @@ class Intake:
             self._stats.dropped += done - len(taken)
             if taken:
                 now_ms = time.time_ns() // 1_000_000
-                self._enter(Received(taken, acknowledge, now_ms, time.monotonic()))
+                self._enter(Received(taken, acknowledge, now_ms, self._clock()))
         if done > len(taken):
             metrics.pings_rejected.labels("overload").inc(done - len(taken))
         return done
@@ -213,10 +234,11 @@ class Intake:
 
         After an unclean start some brokers deliver new messages first and the unacknowledged ones
         up to their ack_wait later; applied as they come, the older ones would be late. A full
-        queue ends the hold: the broker's window is full then, so nothing more is to come.
+        queue ends the hold: the broker's window is full then, so nothing more is to come. A
+        reorder window goes on beyond the hold for what came near its end.
         """
         with self._changed:
-            self._hold_until = max(self._hold_until, time.monotonic() + seconds)
+            self._hold_until = max(self._hold_until, self._clock() + seconds)
             self._changed.notify_all()
 
     def drain(self, timeout_s: float = 20.0) -> bool:
@@ -235,17 +257,19 @@ class Intake:
             return not self._queue
         self._worker.join(timeout_s)
         if self._worker.is_alive():
-            self._give_up.set()
+            self._committer.give_up.set()
             self._worker.join(timeout_s)
         with self._changed:
             left, self._queue = list(self._queue), deque()
+        if self._reordered is not None and not self._worker.is_alive():
+            left = [*self._reordered.abandon(), *left]
         fail(left, Overloaded("the ingest stopped", retry_after_s=5.0))
-        return not left and not self._give_up.is_set()
+        return not left and not self._committer.give_up.is_set()
 
     def health(self) -> tuple[bool, str]:
         """Tell whether batches are being committed, and why not."""
-        if self._trouble:
-            return False, self._trouble
+        if self._committer.trouble:
+            return False, self._committer.trouble
         if self._worker.ident is not None and not self._worker.is_alive() and not self._closing:
             return False, "the ingest worker ended unexpectedly"
         return True, ""
@@ -254,7 +278,7 @@ class Intake:
     def stats(self) -> IntakeStats:
         """A snapshot of the counters."""
         with self._changed:
-            return replace(self._stats)
+            return replace(self._stats, retries=self._committer.retries)
 
     # The worker.
 
@@ -266,29 +290,49 @@ class Intake:
         stats.most_waiting = max(stats.most_waiting, stats.waiting)
         metrics.ingest_queue_pings.set(stats.waiting)
         # The worker sleeps until a batch is due: the first entry sets the time, a full one is due.
-        if len(self._queue) == 1 or self._queued >= self._full:
+        due = len(self._queue) == 1 or self._queued >= self._full
+        if self._reordered is not None:
+            due = due or self._is_crowded()
+            if isinstance(entry, Submitted) and not len(entry.pings):
+                self._prompt_since = min(self._prompt_since, entry.since)
+                due = True
+        if due:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        while taken := self._take():
-            entries, by_fix_time = taken
-            if not self._work(entries, by_fix_time=by_fix_time):
-                fail(entries, StoreError(self._trouble))
+        while True:
+            done = (
+                self._step() if self._reordered is None else self._step_reordered(self._reordered)
+            )
+            if done is None:
                 return
             with self._changed:
-                self._stats.waiting -= sum(entry.slots for entry in entries)
-                metrics.ingest_queue_pings.set(self._stats.waiting)
+                stats = self._stats
+                stats.pings += done.pings
+                stats.messages += sum(e.slots for e in done.entries if isinstance(e, Received))
+                stats.batches += 1
+                stats.rejected += done.rejected
+                stats.ignored += done.ignored
+                stats.hurried += done.hurried
+            done.tell()
+            with self._changed:
+                stats.waiting -= sum(entry.slots for entry in done.entries)
+                metrics.ingest_queue_pings.set(stats.waiting)
                 self._changed.notify_all()
 
-    def _take(self) -> tuple[list[Entry], bool] | None:
-        """Wait until a batch is due and take it; None when the intake is closed and empty.
+    def _await(self, due_in: Callable[[], float]) -> None:
+        """Wait until something is due, or the end is near."""
+        while not (self._closing or self._committer.give_up.is_set()) and (wait_s := due_in()) > 0:
+            self._changed.wait(None if wait_s == _FOREVER else wait_s)
 
-        The second value says whether it ends a hold, hence has to be sorted.
+    def _step(self) -> Done | None:
+        """Work on one batch; None when there is none any more, or it was given up.
+
+        What ends a hold is sorted.
         """
         with self._changed:
-            while (wait_s := self._due_in()) > 0:
-                self._changed.wait(None if wait_s == _FOREVER else wait_s)
-            if not self._queue or self._give_up.is_set():
+            self._await(self._due_in)
+            if not self._queue or self._committer.give_up.is_set():
                 return None
             if self._hold_until:
                 self._hold_until = 0.0
@@ -297,13 +341,11 @@ class Intake:
             else:
                 entries, by_fix_time = cut(self._queue, self._max_pings), False
             self._queued -= sum(entry.slots for entry in entries)
-            return entries, by_fix_time
+        return self._straight.work(entries, by_fix_time=by_fix_time)
 
     def _due_in(self) -> float:
         """Tell in how many seconds the next batch is due; 0 or less means now."""
-        if self._closing or self._give_up.is_set():
-            return 0.0
-        now = time.monotonic()
+        now = self._clock()
         if self._hold_until:
             if self._hold_until <= now and not self._queue:
                 self._hold_until = 0.0  # nothing came: the next ping need not wait
@@ -315,89 +357,43 @@ class Intake:
             return 0.0
         return self._queue[0].since + self._max_age_s - now
 
-    def _work(self, entries: list[Entry], *, by_fix_time: bool) -> bool:
-        """Decode, commit, tell the senders; False when it was given up before the commit."""
-        parts: list[Decoded] = []
-        first_pings: list[int] = []  # of each submission
-        count = 0
-        for run in runs(entries):
-            if isinstance(run, Submitted):
-                first_pings.append(count)
-                parts.append(Decoded(run.pings, list(run.rejected), NO_INTS))
-            else:
-                parts.append(self._decode(run))
-            count += len(parts[-1].pings)
-        pings = joined([part.pings for part in parts])
-        rejected = [letter for part in parts for letter in part.rejected]
-        order = np.arange(count)
-        if by_fix_time:
-            order = np.argsort(pings.ts, kind="stable").astype(np.int64)
-            pings = chosen(pings, order)
-        # An empty submission is a wish to have `process` called.
-        committed = self._commit_all(pings, rejected) if count or rejected or first_pings else []
-        if committed is None:
-            return False
-        refused = sorted((int(order[at]), code, text) for at, code, text in committed)
+    # The worker with a reorder window.
+
+    def _step_reordered(self, reordered: Reordered) -> Done | None:
+        """Hold what came and work on what is due; None as in `_step`."""
         with self._changed:
-            stats = self._stats
-            stats.pings += count
-            stats.messages += sum(e.slots for e in entries if isinstance(e, Received))
-            stats.batches += 1
-            stats.rejected += len(rejected)
-            stats.ignored += sum(part.ignored for part in parts)
-        acknowledge(entries)
-        resolve(entries, first_pings, refused)
-        return True
-
-    def _decode(self, run: Sequence[Received]) -> Decoded:
-        messages = [frame for entry in run for frame in entry.frames]
-        received = np.repeat(
-            np.array([entry.received_ms for entry in run], dtype=np.int64),
-            [len(entry.frames) for entry in run],
-        )
-        try:
-            decoded = decode_mqtt(
-                messages, received_ms=received, prefix=self.prefix, limits=self.limits
-            )
-        except Exception:  # noqa: BLE001 a defect of ours; one message must not block the others
-            _log.exception("decoding failed; trying message by message")
-            decoded = decode_mqtt_singly(
-                messages, received_ms=received, prefix=self.prefix, limits=self.limits
-            )
-        metrics.pings_received.labels("mqtt").inc(len(decoded.pings))
-        return decoded
-
-    def _commit_all(
-        self, pings: PingBatch, rejected: Sequence[Rejected]
-    ) -> list[tuple[int, str, str]] | None:
-        """Commit in transactions of `max_pings`; None when told to give up."""
-        refused: list[tuple[int, str, str]] = []
-        for first in range(0, max(len(pings), 1), self._max_pings):
-            part = sliced(pings, first, first + self._max_pings)
-            outcome = self._commit(part, () if first else rejected)
-            if outcome is None:
+            self._await(lambda: self._release_in(reordered))
+            left = self._queue or reordered.due_s is not None
+            if not left or self._committer.give_up.is_set():
                 return None
-            refused += ((first + at, code, text) for at, code, text in outcome.refused)
-        return refused
+            now, closing = self._clock(), self._closing
+            hurry_slots = max(1, self.capacity // _HURRIED_PARTS) if self._is_crowded() else 0
+            entries = list(self._queue)
+            self._queue.clear()
+            self._queued = 0
+            self._crowded = False
+            self._hold_until = 0.0
+            self._prompt_since = _FOREVER
+        if hurry_slots and not self._stats.hurried:
+            _log.warning(
+                "the queue is full before the reorder window is over; queue_messages should exceed"
+                " messages a second times window",
+                capacity=self.capacity,
+            )
+        return reordered.work(entries, now, hurry_slots=hurry_slots, end=closing)
 
-    def _commit(self, pings: PingBatch, rejected: Sequence[Rejected]) -> Outcome | None:
-        """Try until it is written; None when told to give up."""
-        backoff = _FIRST_BACKOFF_S
-        while True:
-            try:
-                outcome = self._process(pings, rejected)
-            except StoreError as error:
-                self._trouble = f"the store can't be written: {error}"
-                _log.warning("commit failed; trying again", error=str(error), after_s=backoff)
-            except Exception as error:  # noqa: BLE001 a defect; giving up would lose pings
-                self._trouble = f"processing fails with {type(error).__name__}; see the log"
-                _log.exception("processing failed; trying again", after_s=backoff)
-            else:
-                self._trouble = ""
-                return outcome
-            metrics.commit_retries.inc()
-            with self._changed:
-                self._stats.retries += 1
-            if self._give_up.wait(backoff):
-                return None
-            backoff = min(2 * backoff, _LAST_BACKOFF_S)
+    def _release_in(self, reordered: Reordered) -> float:
+        """Tell in how many seconds there is something to do; 0 or less means now."""
+        now, due_s = self._clock(), reordered.due_s
+        if self._is_crowded():
+            return 0.0
+        if self._hold_until > now:
+            return self._hold_until - now
+        if self._queued >= self._full:
+            return 0.0  # time to decode
+        if due_s is None:
+            due_s = self._queue[0].since + self._window_s if self._queue else _FOREVER
+        return min(due_s, self._prompt_since) + self._max_age_s - now
+
+    def _is_crowded(self) -> bool:
+        return self._crowded or self._stats.waiting >= self.capacity

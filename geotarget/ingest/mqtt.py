@@ -56,7 +56,8 @@ class MqttSource:
         the first messages are held and sorted by fix time, as after each reconnect.
     ack_wait_s
         How long the broker waits before it sends an unacknowledged message again, in seconds;
-        the hold is one second longer. 0 for brokers that resume in order: no hold.
+        the hold is one second longer. 0 for brokers that resume in order: no hold. Should be
+        longer than the intake's reorder window, or all that it holds is sent twice.
     keepalive_s
         MQTT keep-alive, in seconds. Three times as long a silence replaces the client.
     session_expiry_s

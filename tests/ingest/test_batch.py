@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from geotarget.errors import Overloaded, StoreError
-from geotarget.ingest import Intake, batch, decode_http
+from geotarget.ingest import Intake, committing, decode_http
 from geotarget.ingest.waiting import Frame
 from geotarget.model import PingBatch
 from tests.ingest.harness import Eventually, Recorder
@@ -119,7 +119,7 @@ def test_a_store_error_is_tried_again(
     make: Any, recorder: Recorder, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same batch is tried until it is written; meanwhile the reason is told."""
-    monkeypatch.setattr(batch, "_FIRST_BACKOFF_S", 0.001)
+    monkeypatch.setattr(committing, "FIRST_BACKOFF_S", 0.001)
     recorder.open.clear()
     recorder.store_failures = 3
     intake = make(max_age_s=0.001)
