@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test quick lint bench bench-smoke clean
+.PHONY: demo test quick lint bench bench-entries bench-smoke clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/geotarget up --demo $(ARGS)
@@ -33,10 +33,14 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/process.py
 
+bench-entries: $(VENV)/.installed-bench
+	$(BIN)/python -m benchmarks.entries
+
 bench-smoke: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/match.py --smoke
 	$(BIN)/python benchmarks/cells.py --smoke
 	$(BIN)/python benchmarks/pipeline.py --smoke
+	$(BIN)/python -m benchmarks.entries --smoke
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" && $(PYTHON) -c '$(ENOUGH)' \
