@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ from geotarget.settings import Settings, settings_table
 def test_defaults_are_the_rules_defaults() -> None:
     """Without any variable the entry rules are those of the documentation."""
     assert Settings.read().rules() == Rules()
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Rules)])
+def test_every_figure_of_the_rules_can_be_set(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Each reaches the rules from its variable, except in its default."""
+    monkeypatch.setenv(f"GEOTARGET_RULES_{name.upper()}", "1")
+    assert Settings.read().rules() == replace(Rules(), **{name: 1})
 
 
 def test_environment_wins_over_default_and_option_over_both(
@@ -33,6 +41,9 @@ def test_environment_wins_over_default_and_option_over_both(
         ("GEOTARGET_PORT", "70000"),
         ("GEOTARGET_BATCH_PINGS", "0"),
         ("GEOTARGET_RULES_EXIT_BUFFER_M", "-1"),
+        ("GEOTARGET_RULES_JUMP_FIXES", "0"),
+        ("GEOTARGET_RULES_FORGET_S", "0"),
+        ("GEOTARGET_REORDER_WINDOW_S", "31"),
         ("GEOTARGET_WEBHOOK_ALLOW_CIDRS", "everything"),
         ("GEOTARGET_MQTT_PREFIX", "pings/#"),
     ],

@@ -41,6 +41,7 @@ class Scope(StrEnum):
     PROFILES_WRITE = "profiles:write"
     REPORTS_READ = "reports:read"
     DELIVERIES_WRITE = "deliveries:write"
+    TRACES_WRITE = "traces:write"
     ADMIN = "admin"
 
     @property

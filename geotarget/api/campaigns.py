@@ -57,6 +57,11 @@ class TriggerDocument(Document):
     initial: bool = Field(
         default=True, description="Whether a device that was inside from its first ping counts."
     )
+    most_specific: bool = Field(
+        default=False,
+        description="Of several zones entered at one time only the one of highest priority, then "
+        "the smallest, counts.",
+    )
 
 
 class ScheduleDocument(Document):
@@ -125,6 +130,7 @@ class CampaignDocument(Document):
                 dwell_s=trigger.dwell_s,
                 min_confidence=trigger.min_confidence,
                 initial=trigger.initial,
+                most_specific=trigger.most_specific,
             ),
             offer=self.offer,
             endpoints=tuple(dict.fromkeys(self.endpoints)),
@@ -169,6 +175,7 @@ class CampaignAnswer(CampaignDocument):
                 dwell_s=trigger.dwell_s,
                 min_confidence=trigger.min_confidence,
                 initial=trigger.initial,
+                most_specific=trigger.most_specific,
             ),
             schedule=(
                 ScheduleDocument(starts=campaign.starts, ends=campaign.ends) if scheduled else None

@@ -25,6 +25,9 @@ TRANSITION: dict[str, Any] = {
     "initial": False,
     "threshold_s": None,
     "duration_s": None,
+    "distance_m": 38.2,
+    "accuracy_m": 12.0,
+    "reason": "deep",
 }
 
 DECISION: dict[str, Any] = {
@@ -80,6 +83,15 @@ class TransitionAnswer(BaseModel):
     initial: bool = Field(description="The device was inside from its first ping.")
     threshold_s: int | None = Field(description="Of a dwell: how long it had to last.")
     duration_s: float | None = Field(description="Of an exit: how long the visit lasted.")
+    distance_m: float | None = Field(
+        description="How far inside the zone the deciding ping was, metres; negative outside, null "
+        "where no ping decided."
+    )
+    accuracy_m: float | None = Field(description="Accuracy of that ping, metres.")
+    reason: str = Field(
+        description="The test that it met (`deep`, `centre`, `far`, …), or `timer`, `chord`, "
+        "`edit`, `gone`; empty in what an older version decided."
+    )
 
     @classmethod
     def of(cls, transition: Transition) -> TransitionAnswer:
@@ -98,6 +110,9 @@ class TransitionAnswer(BaseModel):
             initial=transition.initial,
             threshold_s=transition.threshold_s,
             duration_s=transition.duration_s,
+            distance_m=transition.distance_m,
+            accuracy_m=transition.accuracy_m,
+            reason=transition.reason,
         )
 
 

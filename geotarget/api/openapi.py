@@ -52,6 +52,7 @@ TAGS: dict[str, str] = {
     "Campaigns": "Which transitions are answered, with which offer.",
     "Endpoints": "Where webhooks go.",
     "Profiles": "What is known of a device's owner.",
+    "Devices": "Where a device stands, and why it did or did not enter and fire.",
     "History": "What happened, what was decided and what was delivered.",
     "Keys": "API keys and their scopes.",
     "Health": "For those who run it.",

@@ -74,8 +74,8 @@ def put_profile(id: Id, document: ProfileDocument, here: Here) -> ProfileAnswer:
 def delete_profile(id: Id, here: Here) -> None:
     """Erase a profile.
 
-    Attributes and consent are gone with the answer. Transitions and decisions of the device stay
-    in the history under its pseudonymous id.
+    Attributes, consent and the traces of the device are gone with the answer. Transitions and
+    decisions stay in the history under its pseudonymous id.
     """
     if not here.services.store.delete_profile(id):
         raise NotFound("profile", id)

@@ -30,6 +30,7 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "Campaigns": ("/v1/campaigns",),
     "Endpoints": ("/v1/endpoints",),
     "Profiles": ("/v1/profiles",),
+    "Devices": ("/v1/devices",),
     "History": ("/v1/transitions", "/v1/decisions", "/v1/deliveries", "/v1/dead-letters"),
     "Keys": ("/v1/keys",),
 }

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from geotarget.api.auth import Doorkeeper
 from geotarget.api.quarantine import Quarantine
 from geotarget.catalog import Catalog
+from geotarget.engine import Rules
 from geotarget.geojson import GeometryLimits
 from geotarget.model import IntArray, Outcome, PingBatch, Rejected
 from geotarget.store import Store
@@ -122,6 +123,8 @@ class Services:
         How pings come in.
     readiness
         Asked by ``/readyz``, in a worker thread.
+    rules
+        The figures of the entry rules, for explanations and for what counts as stale.
     admin_key
         A fixed key that may do everything; None or empty means none.
     wake_delivery
@@ -138,6 +141,7 @@ class Services:
     intake: Intake
     readiness: Callable[[], Sequence[Check]] = tuple
     limits: Limits = field(default_factory=Limits)
+    rules: Rules = field(default_factory=Rules)
     admin_key: str | None = None
     wake_delivery: Callable[[], None] = lambda: None
     open_metrics: bool = False

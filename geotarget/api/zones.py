@@ -80,6 +80,17 @@ class ZoneProperties(BaseModel):
     entry: EntryPolicy = Field(
         default=EntryPolicy.STANDARD, description="How much evidence an entry needs."
     )
+    pending: Literal["drop", "enter"] = Field(
+        default="drop",
+        description="What becomes of one weak piece of evidence when no second one follows.",
+    )
+    exit_buffer_m: float | None = Field(
+        default=None,
+        ge=0,
+        le=10_000,
+        description="How far beyond its accuracy a fix must lie to count as outside, metres; "
+        "by default the figure of the rules.",
+    )
     active: bool = Field(default=True, description="Whether it is matched at all.")
     sensitive: bool = Field(default=False, description="Marketing never fires here.")
     radius_m: float | None = Field(default=None, gt=0, description="Of a circle, metres.")

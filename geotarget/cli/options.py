@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from geotarget.errors import InvalidInput, Problem
+
 if TYPE_CHECKING:
     from geotarget.settings import Settings
     from geotarget.store import Store
@@ -53,6 +55,17 @@ def example(*commands: str) -> str:
     """Return the epilog of a command: how it is typed."""
     shown = "\n".join(f"  {command}" for command in commands)
     return f"\b\n{'Example' if len(commands) == 1 else 'Examples'}:\n{shown}"
+
+
+def columns_of(text: str | None) -> dict[str, str]:
+    """Read ``device=vehicle_id,ts=time``."""
+    pairs = [part.partition("=") for part in (text or "").split(",") if part]
+    for name, equals, column in pairs:
+        if not (name and equals and column):
+            raise InvalidInput(
+                Problem("--columns", name, "must look like device=vehicle_id,ts=time")
+            )
+    return {name.strip(): column.strip() for name, _, column in pairs}
 
 
 def settings(**overrides: object) -> Settings:

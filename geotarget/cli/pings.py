@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geotarget.cli.options import Mqtt, Prefix, example, progress, settings
-from geotarget.errors import BrokerError, InvalidInput, Problem
+from geotarget.cli.options import Mqtt, Prefix, columns_of, example, progress, settings
+from geotarget.errors import BrokerError
 from geotarget.replay import Times
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def replay(
     from geotarget import replay as replaying  # noqa: PLC0415 the help does not need it
     from geotarget.recording import Recording, pings_in_order  # noqa: PLC0415
 
-    recording = Recording(file, columns=_columns(columns), limit=limit)
+    recording = Recording(file, columns=columns_of(columns), limit=limit)
     bad = _BadRows()
     with progress("{task.fields[rate]}") as bar, _stopped_by_signals() as stop:
         reading = bar.add_task("reading", total=None, rate="")
@@ -165,17 +165,6 @@ class _BadRows:
             bar.console.print(f"{row.place}: {row.reason}", markup=False, highlight=False)
         if self.count == SHOWN_BAD_ROWS:
             bar.console.print("further bad rows are only counted")
-
-
-def _columns(text: str | None) -> dict[str, str]:
-    """Read ``device=vehicle_id,ts=time``."""
-    pairs = [part.partition("=") for part in (text or "").split(",") if part]
-    for name, equals, column in pairs:
-        if not (name and equals and column):
-            raise InvalidInput(
-                Problem("--columns", name, "must look like device=vehicle_id,ts=time")
-            )
-    return {name.strip(): column.strip() for name, _, column in pairs}
 
 
 def _remedy(pings: int) -> str:

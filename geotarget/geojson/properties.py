@@ -31,6 +31,9 @@ MAX_TAG = 128
 MAX_TAGS = 100
 MAX_NAME = 500
 PRIORITY = 2**31 - 1
+MAX_EXIT_BUFFER_M = 10_000.0
+PENDING = ("drop", "enter")
+"""What becomes of one piece of weak evidence when no second one follows."""
 
 _FIRST_S = -62_135_596_800  # year 1
 _LAST_S = 253_402_300_799  # year 9999
@@ -217,6 +220,19 @@ def _entry(value: Any) -> EntryPolicy:
     return EntryPolicy(value)
 
 
+def _pending(value: Any) -> bool:
+    if not isinstance(value, str) or value not in PENDING:
+        raise ValueError(f"must be one of {', '.join(PENDING)}")
+    return value == "enter"
+
+
+def _exit_buffer(value: Any) -> float:
+    usable = isinstance(value, int | float) and not isinstance(value, bool)
+    if not usable or not 0 <= value <= MAX_EXIT_BUFFER_M:
+        raise ValueError(f"must be a number of metres within 0 and {MAX_EXIT_BUFFER_M:g}")
+    return float(value)
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("must be true or false")  # noqa: TRY004 - one kind for all that is wrong
@@ -263,10 +279,12 @@ _READERS = {
     "tags": _tags,
     "priority": _priority,
     "entry": _entry,
+    "pending": _pending,
+    "exit_buffer_m": _exit_buffer,
     "active": _flag,
     "sensitive": _flag,
     "starts": read_instant_ms,
     "ends": read_instant_ms,
     "time_zone": _time_zone,
 }
-_FIELDS = {"starts": "starts_ms", "ends": "ends_ms"}
+_FIELDS = {"pending": "pending_enters", "starts": "starts_ms", "ends": "ends_ms"}

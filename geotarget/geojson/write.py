@@ -10,7 +10,16 @@ from shapely import Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from geotarget.geojson.limits import GeometryLimits
-from geotarget.geojson.properties import MAX_ID, MAX_NAME, MAX_TAG, MAX_TAGS, PRIORITY, time_zone_at
+from geotarget.geojson.properties import (
+    MAX_EXIT_BUFFER_M,
+    MAX_ID,
+    MAX_NAME,
+    MAX_TAG,
+    MAX_TAGS,
+    PENDING,
+    PRIORITY,
+    time_zone_at,
+)
 from geotarget.model import EntryPolicy, Zone
 
 
@@ -44,6 +53,8 @@ def to_feature(zone: Zone) -> dict[str, Any]:
         "tags": (list(zone.tags), []),
         "priority": (zone.priority, 0),
         "entry": (zone.entry.value, EntryPolicy.STANDARD.value),
+        "pending": (PENDING[zone.pending_enters], PENDING[0]),
+        "exit_buffer_m": (zone.exit_buffer_m, None),
         "active": (zone.active, True),
         "sensitive": (zone.sensitive, False),
         "starts": (_instant(zone.starts_ms), None),
@@ -131,6 +142,16 @@ def zone_schema() -> dict[str, Any]:
         "entry": {
             "description": "How much evidence an entry needs",
             "enum": [*(policy.value for policy in EntryPolicy), None],
+        },
+        "pending": {
+            "description": "What becomes of one weak piece of evidence without a second",
+            "enum": [*PENDING, None],
+        },
+        "exit_buffer_m": {
+            "description": "How far beyond its accuracy a fix must lie to count as outside, metres",
+            "type": ["number", "null"],
+            "minimum": 0,
+            "maximum": MAX_EXIT_BUFFER_M,
         },
         "active": {"type": ["boolean", "null"]},
         "sensitive": {"type": ["boolean", "null"]},

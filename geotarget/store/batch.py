@@ -14,17 +14,20 @@ they touch (`benchmarks/store.py`, two cores under load).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from geotarget.model import BatchWrite, Decision, Delivery, Kind, MemberRow, Rejected, Transition
-from geotarget.store import live
-from geotarget.store.database import Database, cursor_of
+from geotarget.store import live, traces
+from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import to_json
 from geotarget.store.tables import STRETCH_BITS
 
 MAX_PAYLOAD = 64 << 10
 """Bytes of a dead letter that are kept."""
+
+SWEEP_EVERY_MS = 3_600_000
+"""How often a batch drops traces that were kept long enough, on its way."""
 
 _LAST_SEQS = """
 SELECT (SELECT coalesce(max(seq), 0) FROM transition),
@@ -33,8 +36,8 @@ SELECT (SELECT coalesce(max(seq), 0) FROM transition),
 """
 _INSERT_TRANSITION = """
 INSERT INTO transition (seq, stretch, id, visit, device, zone, zone_revision, kind, ts_ms,
-  decided_ms, confidence, p, initial, threshold_s, duration_s)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+  decided_ms, confidence, p, initial, threshold_s, duration_s, distance_m, accuracy_m, reason)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
 _INSERT_DECISION = """
 INSERT INTO decision (seq, stretch, id, campaign, campaign_version, transition, device, profile,
@@ -77,12 +80,27 @@ class BatchWriter:
         How many are kept; the oldest go first.
     log
         The log of live states.
+    max_traces
+        How many are kept; the oldest go first.
+    now_ms
+        The clock.
     """
 
-    def __init__(self, database: Database, *, max_dead_letters: int, log: live.LiveLog) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        max_dead_letters: int,
+        log: live.LiveLog,
+        max_traces: int = traces.MOST_TRACES,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
         self._database = database
         self._max_dead_letters = max_dead_letters
+        self._max_traces = max_traces
         self._log = log
+        self._now_ms = now_ms
+        self._swept_ms = 0
 
     def load_devices(self, *, width: int | None = None) -> tuple[list[str], bytes]:
         """Return the last committed state of every device.
@@ -112,6 +130,19 @@ class BatchWriter:
         with self._database.read() as connection:
             return live.load_members(connection)
 
+    def device_state(self, device: str) -> bytes | None:
+        """Return the last committed state of one device; None when it is not known.
+
+        Some milliseconds: the log is read from its end until the device comes up.
+        """
+        with self._database.read() as connection:
+            return live.find_device(connection, device)
+
+    def members_of(self, device: str) -> list[MemberRow]:
+        """Return the last committed memberships of one device, in the order of the zones' ids."""
+        with self._database.read() as connection:
+            return live.find_members(connection, device)
+
     def write_batch(self, batch: BatchWrite) -> None:
         """Commit everything that a batch changes, or nothing.
 
@@ -139,8 +170,16 @@ class BatchWriter:
                 _write_deliveries(cursor, batch.deliveries, delivery, changes)
             if batch.rejected:
                 self._write_dead_letters(cursor, batch.rejected, changes)
+            now_ms = self._now_ms()
+            if batch.traces:
+                traces.write(cursor, batch.traces, recorded_ms=now_ms, most=self._max_traces)
+            sweep = now_ms - self._swept_ms >= SWEEP_EVERY_MS
+            if sweep:
+                traces.drop_old(cursor, now_ms)
             count(cursor, changes)
         self._log.settle(appended)
+        if sweep:
+            self._swept_ms = now_ms
 
     def _write_dead_letters(
         self, cursor: Any, rejected: Sequence[Rejected], changes: Counter[str]
@@ -195,6 +234,9 @@ def _write_transitions(
                 each.initial,
                 each.threshold_s,
                 each.duration_s,
+                each.distance_m,
+                each.accuracy_m,
+                each.reason,
             )
             for seq, each in enumerate(transitions, last_seq + 1)
         ],

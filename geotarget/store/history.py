@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
+
+import msgspec
 
 from geotarget.model import Attempt, Decision, Kind, Rejected, Transition
 from geotarget.store.database import Database, cursor_of
@@ -95,7 +98,7 @@ _TRANSITIONS = _List(
     table="transition",
     time="ts_ms",
     columns="id, visit, device, zone, zone_revision, kind, ts_ms, decided_ms, confidence, p, "
-    "initial, threshold_s, duration_s",
+    "initial, threshold_s, duration_s, distance_m, accuracy_m, reason",
     indexed=("device", "zone"),
     rare={},
 )
@@ -130,6 +133,12 @@ _DEAD_LETTERS = """
 SELECT seq, source, payload, reason, detail, received_ms, position FROM dead_letter
 WHERE seq < ? AND (? IS NULL OR reason = ?) AND received_ms >= ? AND received_ms < ?
 ORDER BY seq DESC LIMIT ?
+"""
+_DEAD_LETTERS_NAMING = """
+SELECT source, payload, reason, detail, received_ms, position FROM dead_letter
+WHERE received_ms >= ? AND received_ms < ?
+  AND (instr(source, ?) > 0 OR source IN ('http', 'intake') AND instr(payload, CAST(? AS BLOB)) > 0)
+ORDER BY seq DESC
 """
 
 
@@ -269,6 +278,28 @@ class History:
             rows = cursor_of(connection).execute(_DEAD_LETTERS, values).fetchall()
         return cut(rows, limit, list="dead_letter", place=0, make=lambda row: Rejected(*row[1:]))
 
+    def dead_letters_of(
+        self, device: str, *, from_ms: int | None = None, to_ms: int | None = None, limit: int = 100
+    ) -> list[Rejected]:
+        """Return what was refused of one device, newest first.
+
+        Parameters
+        ----------
+        device
+            Named by the topic, or by the ping itself where it came another way. Messages of
+            several pings over HTTP that were refused as a whole name nobody.
+        from_ms, to_ms
+            Only what arrived from the one on and before the other, Unix milliseconds.
+        limit
+            Most items.
+        """
+        bounds = _Range(from_ms, to_ms, limit, None).bounds
+        with self._database.read() as connection:
+            rows = cursor_of(connection).execute(_DEAD_LETTERS_NAMING, (*bounds, device, device))
+            letters = (Rejected(*row) for row in rows)
+            found = (letter for letter in letters if names_device(letter, device))
+            return list(islice(found, limit))
+
     def counts(self) -> Totals:
         """Return the totals; cheap enough to ask every second."""
         with self._database.read() as connection:
@@ -352,9 +383,21 @@ def _statement(
     return statement, values
 
 
+def names_device(letter: Rejected, device: str) -> bool:
+    """Return whether a dead letter is about this device."""
+    if letter.source in ("http", "intake"):
+        try:
+            ping = from_json(letter.payload.decode())
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return False
+        return isinstance(ping, dict) and ping.get("device") == device
+    first, _, rest = letter.source.partition("/")
+    return device == (rest if first == "owntracks" else letter.source.rpartition("/")[2])
+
+
 def _transition(row: Sequence[Any]) -> Transition:
-    *plain, confidence, p, initial, threshold_s, duration_s = row[1:]
-    id_, visit, device, zone, zone_revision, kind, ts_ms, decided_ms = plain
+    id_, visit, device, zone, zone_revision, kind, ts_ms, decided_ms, *how = row[1:]
+    confidence, p, initial, threshold_s, duration_s, distance_m, accuracy_m, reason = how
     return Transition(
         id=id_,
         visit=visit,
@@ -369,6 +412,9 @@ def _transition(row: Sequence[Any]) -> Transition:
         initial=bool(initial),
         threshold_s=threshold_s,
         duration_s=duration_s,
+        distance_m=distance_m,
+        accuracy_m=accuracy_m,
+        reason=reason,
     )
 
 

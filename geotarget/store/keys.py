@@ -39,6 +39,7 @@ SCOPES = (
     "profiles:write",
     "reports:read",
     "deliveries:write",
+    "traces:write",
     "admin",
 )
 """What a key may be allowed to do; ``admin`` is everything, writing implies reading."""

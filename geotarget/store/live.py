@@ -242,6 +242,42 @@ def load_devices(connection: sa.Connection, width: int | None) -> tuple[list[str
     return list(states), b"".join(states.values())
 
 
+def find_device(connection: sa.Connection, device: str) -> bytes | None:
+    """Return the last committed state of one device; see `Store.device_state`."""
+    cursor = cursor_of(connection)
+    for seq, devices in cursor.execute("SELECT seq, devices FROM live_log ORDER BY seq DESC"):
+        ids = _decode_devices(devices)
+        if device in ids:
+            (block,) = connection.exec_driver_sql(
+                "SELECT states FROM live_log WHERE seq = ?", (seq,)
+            ).one()
+            width = len(block) // len(ids)
+            at = ids.index(device) * width
+            return bytes(block[at : at + width])
+    row = cursor.execute("SELECT state FROM device WHERE device = ?", (device,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def find_members(connection: sa.Connection, device: str) -> list[MemberRow]:
+    """Return the last committed memberships of one device; see `Store.members_of`."""
+    cursor = cursor_of(connection)
+    members: dict[str, _Member] = {
+        row[1]: row
+        for row in cursor.execute(
+            "SELECT device, zone, phase, since_ms, last_ms, visit, state FROM membership "
+            "WHERE device = ?",
+            (device,),
+        )
+    }
+    for (block,) in cursor.execute("SELECT members FROM live_log ORDER BY seq"):
+        put, removed = _decode_members(block)
+        for of, zone in removed:
+            if of == device:
+                members.pop(zone, None)
+        members.update({row[1]: row for row in put if row[0] == device})
+    return [MemberRow(*members[zone]) for zone in sorted(members)]
+
+
 def load_members(connection: sa.Connection) -> list[MemberRow]:
     """Return the last committed memberships; see `Store.load_members`."""
     cursor = cursor_of(connection)

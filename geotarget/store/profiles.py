@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
 from geotarget.model import Profile
-from geotarget.store import tables
+from geotarget.store import tables, traces
 from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import from_json, to_json
 
@@ -66,12 +66,14 @@ class Profiles:
         return profile
 
     def delete_profile(self, id: str) -> bool:
-        """Forget attributes and consent. False when none were stored.
+        """Forget attributes, consent and traces. False when nothing was stored.
 
         History stays under the pseudonymous id; erasing that too is a later step.
         """
         with self._database.write() as connection:
-            return connection.execute(sa.delete(_profile).where(_profile.c.id == id)).rowcount > 0
+            traced = traces.forget(cursor_of(connection), id)
+            gone = connection.execute(sa.delete(_profile).where(_profile.c.id == id)).rowcount
+        return gone + traced > 0
 
     def profile(self, id: str) -> Profile | None:
         """Return what is stored of a profile, None when nothing is."""

@@ -1,9 +1,9 @@
 """The store: one object in front of everything that must survive.
 
 Each concern has its own module and knows nothing of the others: live states (`live`), the hot write
-(`batch`), the outbox, history, the catalogue (`zones`, `campaigns`), profiles, keys. What they have
-in common is the database, and that every write is one transaction, all or nothing, durable when the
-call returns.
+(`batch`), the outbox, history, traces, the catalogue (`zones`, `campaigns`), profiles, keys. What
+they have in common is the database, and that every write is one transaction, all or nothing,
+durable when the call returns.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from geotarget.store.keys import Keys
 from geotarget.store.live import LiveLog
 from geotarget.store.outbox import Outbox
 from geotarget.store.profiles import Profiles
+from geotarget.store.traces import MOST_TRACES, Traces
 from geotarget.store.zones import Zones
 
 _run = tables.run
 
 
-class Store(BatchWriter, Outbox, History, Zones, Campaigns, Profiles, Keys):
+class Store(BatchWriter, Outbox, History, Traces, Zones, Campaigns, Profiles, Keys):
     """Everything that must survive, in one database.
 
     Thread-safe; several processes may have the same database open. Only one process should write
@@ -40,13 +41,18 @@ class Store(BatchWriter, Outbox, History, Zones, Campaigns, Profiles, Keys):
         database: Database,
         *,
         max_dead_letters: int,
+        max_traces: int,
         log: LiveLog,
         now_ms: Callable[[], int],
     ) -> None:
-        self._database = database
-        self._max_dead_letters = max_dead_letters
-        self._log = log
-        self._now_ms = now_ms
+        BatchWriter.__init__(
+            self,
+            database,
+            max_dead_letters=max_dead_letters,
+            max_traces=max_traces,
+            log=log,
+            now_ms=now_ms,
+        )
 
     @classmethod
     def open(
@@ -56,6 +62,7 @@ class Store(BatchWriter, Outbox, History, Zones, Campaigns, Profiles, Keys):
         migrate: bool = True,
         busy_s: float = 10.0,
         max_dead_letters: int = 100_000,
+        max_traces: int = MOST_TRACES,
         log_rows: int = 128,
         log_bytes: int = 128 << 20,
         now_ms: Callable[[], int] = wall_clock_ms,
@@ -73,6 +80,8 @@ class Store(BatchWriter, Outbox, History, Zones, Campaigns, Profiles, Keys):
             How long a write waits for other writers, seconds.
         max_dead_letters
             How many refused pings are kept; the oldest go first.
+        max_traces
+            How many traces are kept; the oldest go first.
         log_rows, log_bytes
             How long the log of device states may grow before it is folded into its table.
         now_ms
@@ -100,6 +109,7 @@ class Store(BatchWriter, Outbox, History, Zones, Campaigns, Profiles, Keys):
         return cls(
             database,
             max_dead_letters=max_dead_letters,
+            max_traces=max_traces,
             log=LiveLog(max_rows=log_rows, max_bytes=log_bytes),
             now_ms=now_ms,
         )

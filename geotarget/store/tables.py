@@ -52,6 +52,8 @@ zone = sa.Table(
     Column("north", Float, nullable=False),
     Column("properties", Text, nullable=False),
     Column("geometry", LargeBinary, nullable=False),
+    Column("pending_enters", Boolean, nullable=False, server_default=sa.text("0")),
+    Column("exit_buffer_m", Float),
     sqlite_autoincrement=True,
 )
 zone_tombstone = sa.Table(
@@ -155,6 +157,9 @@ transition = sa.Table(
     Column("initial", Boolean, nullable=False),
     Column("threshold_s", Integer),
     Column("duration_s", Float),
+    Column("distance_m", Float),
+    Column("accuracy_m", Float),
+    Column("reason", Text, nullable=False, server_default=sa.text("''")),
 )
 decision = sa.Table(
     "decision",
@@ -263,6 +268,39 @@ _partial("decision_fired", decision.c.seq, where="gate = 'fired'")
 _partial("delivery_failed", delivery.c.seq, where="state = 'failed'")
 _partial("delivery_due", delivery.c.endpoint, delivery.c.next_attempt_ms, where="state = 'pending'")
 _partial("delivery_oldest", delivery.c.created_ms, where="state = 'pending'")
+
+# -- traces ---------------------------------------------------------------------------------
+
+trace_switch = sa.Table(
+    "trace_switch",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("until_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+trace = sa.Table(
+    "trace",
+    metadata,
+    Column("seq", NUMBER, primary_key=True),
+    Column("device", Text, nullable=False),
+    Column("recorded_ms", BigInteger, nullable=False, index=True),
+    Column("ts_ms", BigInteger, nullable=False),
+    Column("decided_ms", BigInteger, nullable=False),
+    Column("lng", Float, nullable=False),
+    Column("lat", Float, nullable=False),
+    Column("acc_m", Float, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("moving", Boolean, nullable=False),
+    Column("stance", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("distance_m", Float),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("phase_before", Text, nullable=False),
+    Column("phase_after", Text, nullable=False),
+    sa.Index("trace_device", "device", "ts_ms"),
+    sqlite_autoincrement=True,
+)
 
 # -- the rest -------------------------------------------------------------------------------
 

@@ -40,6 +40,8 @@ _COLUMNS = (
     _zone.c.tags,
     _zone.c.priority,
     _zone.c.entry,
+    _zone.c.pending_enters,
+    _zone.c.exit_buffer_m,
     _zone.c.active,
     _zone.c.sensitive,
     _zone.c.starts_ms,
@@ -263,12 +265,23 @@ def _rows(zones: Sequence[Zone]) -> list[dict[str, Any]]:
             "time_zone": zone.time_zone,
             "radius_m": zone.radius_m,
         }
-        told = to_json([plain, zone.properties], ordered=True)
+        # What came later is told only where it says something: older digests stay true.
+        later = {
+            name: value
+            for name, value, default in (
+                ("pending_enters", zone.pending_enters, False),
+                ("exit_buffer_m", zone.exit_buffer_m, None),
+            )
+            if value != default
+        }
+        told = to_json([plain | later, zone.properties], ordered=True)
         west, south, east, north = _box(box.tolist(), zone.radius_m)
         rows.append(
             {
                 "id": zone.id,
                 **plain,
+                "pending_enters": zone.pending_enters,
+                "exit_buffer_m": zone.exit_buffer_m,
                 "west": west,
                 "south": south,
                 "east": east,
@@ -312,14 +325,16 @@ def _zones(rows: Sequence[Any]) -> list[Zone]:
             tags=tuple(from_json(row[4])),
             priority=row[5],
             entry=EntryPolicy(row[6]),
-            active=row[7],
-            sensitive=row[8],
-            starts_ms=row[9],
-            ends_ms=row[10],
-            time_zone=row[11],
-            properties=from_json(row[12]),
-            revision=row[13],
-            key=row[14],
+            pending_enters=row[7],
+            exit_buffer_m=row[8],
+            active=row[9],
+            sensitive=row[10],
+            starts_ms=row[11],
+            ends_ms=row[12],
+            time_zone=row[13],
+            properties=from_json(row[14]),
+            revision=row[15],
+            key=row[16],
         )
         for row, geometry in zip(rows, geometries, strict=True)
     ]

@@ -44,6 +44,9 @@ class Case:
         everything else with the transition's own time, so that a repetition decides the same.
     max_age_s
         Transitions older than this fire nothing.
+    outranked_by
+        A zone that the campaign means and the device entered at the same time, and that is more
+        specific; empty if there is none.
     offer
         Left here by the content gate when the offer rendered.
     """
@@ -55,4 +58,5 @@ class Case:
     last_fired_ms: int | None
     now_ms: int
     max_age_s: float
+    outranked_by: str = ""
     offer: Mapping[str, Any] | None = None

@@ -23,7 +23,7 @@ Gate = Callable[[Case], Refusal | None]
 
 
 def trigger(case: Case) -> Refusal | None:
-    """Refuse a transition that is too old, not certain enough, or initial where that is barred.
+    """Refuse what is too old, not certain enough, or initial or outranked where that is barred.
 
     Zone, kind and dwell time are matched before: a campaign that doesn't listen makes no decision.
     """
@@ -41,6 +41,11 @@ def trigger(case: Case) -> Refusal | None:
         )
     if transition.initial and not wanted.initial:
         return Refusal("the device was seen for the first time, already inside", {"initial": True})
+    if wanted.most_specific and case.outranked_by:
+        return Refusal(
+            f"zone {case.outranked_by!r}, at the same time, is more specific",
+            {"most_specific": True, "outranked_by": case.outranked_by},
+        )
     return None
 
 
@@ -103,12 +108,18 @@ def decide(
         One per (transition, listening campaign), in order of transitions, then campaign ids.
     """
     fired = dict(last_fired)
+    specific: dict[tuple[str, str, Kind, int], str] = {}
     decisions: list[Decision] = []
     for transition, campaign in _listeners(transitions, table):
         profile = profiles.get(transition.device) or Profile(transition.device)
         key = (campaign.id, profile.id)
         zone = zones[transition.zone]
-        case = Case(transition, campaign, zone, profile, fired.get(key), now_ms, max_age_s)
+        moment = (campaign.id, transition.device, transition.kind, transition.decided_ms)
+        first = specific.setdefault(moment, transition.zone)
+        outranked_by = "" if first == transition.zone else first
+        case = Case(
+            transition, campaign, zone, profile, fired.get(key), now_ms, max_age_s, outranked_by
+        )
         decision = _decision(case)
         if decision.fired:
             fired[key] = max(transition.decided_ms, fired.get(key, transition.decided_ms))

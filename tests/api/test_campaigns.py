@@ -49,6 +49,7 @@ def test_a_campaign_comes_back_as_it_was_sent(ready: Api) -> None:
             "zones": {"ids": ["a"], "tags": ["bakery"], "exclude": ["b"]},
             "dwell_s": 300,
             "min_confidence": 2,
+            "most_specific": True,
             "initial": False,
         },
         schedule={"starts": "2026-01-01", "ends": "2026-02-01T18:00"},
@@ -70,6 +71,7 @@ def test_defaults_are_those_of_the_contract(ready: Api) -> None:
         "dwell_s": None,
         "min_confidence": 1,
         "initial": True,
+        "most_specific": False,
     }
     assert (stored["status"], stored["caps"], stored["schedule"]) == ("active", None, None)
 

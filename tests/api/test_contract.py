@@ -25,10 +25,13 @@ MEANING = {
     "PUT /v1/zones/{id}",
     "PUT /v1/campaigns/{id}",
     "PUT /v1/endpoints/{id}",
+    "PUT /v1/profiles/{id}",
     "GET /v1/zones",
+    "POST /v1/devices/{id}/trace",
+    "GET /v1/devices/{id}/explain",
 }
-"""Where a schema can't say all: rings close, endpoints exist, secrets are Base64. There a request
-that obeys the schema may still be refused."""
+"""Where a schema can't say all: rings close, endpoints exist, secrets are Base64, ends come after
+beginnings, no name holds NUL. There a request that obeys the schema may still be refused."""
 
 REPORTS = {"POST /v1/pings", "POST /v1/zones"}
 """Where bad items are reported in a good answer."""

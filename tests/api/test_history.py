@@ -29,7 +29,8 @@ def fill(api: Api) -> Api:
     api.call("PUT", "/v1/campaigns/on", expect=200, json=campaign("crm"))
     api.call("PUT", "/v1/campaigns/off", expect=200, json=campaign("crm", status="paused"))
     pings = [ping("a", ago_s=300), ping("a", ago_s=290), ping("b", ago_s=200), ping("b", ago_s=190)]
-    pings += [ping("a", ago_s=100, lng=LNG + 0.1), ping("a", ago_s=40, lng=LNG + 0.1)]
+    # so far away so fast is believed when three agree
+    pings += [ping("a", ago_s=ago_s, lng=LNG + 0.1) for ago_s in (100, 70, 40)]
     answer = api.call("POST", "/v1/pings", expect=202, json=pings)
     assert answer["accepted"] == len(pings)
     return api
@@ -54,6 +55,7 @@ def test_transitions_by_device_zone_and_kind(told: Api) -> None:
     assert items(told, "/v1/transitions?zone=y") == []
     (left,) = items(told, "/v1/transitions?device=a&kind=exit")
     assert left["duration_s"] > 0
+    assert (left["reason"], left["distance_m"] < -5000, left["accuracy_m"]) == ("far", True, 5.0)
     entered = next(each for each in everything if each["device"] == "a" and each["kind"] == "enter")
     assert left["visit"] == entered["visit"]
 

@@ -173,14 +173,16 @@ VALUES = st.one_of(
     st.integers(),
     st.floats(),
     st.text(max_size=5),
-    st.sampled_from(["raw", "Europe/Helsinki", "2026-01-01T00:00:00Z", "x" * 600, "\ud800", "\0"]),
+    st.sampled_from(
+        ["raw", "enter", "Europe/Helsinki", "2026-01-01T00:00:00Z", "x" * 600, "\ud800", "\0"]
+    ),
     st.lists(st.text(max_size=3), max_size=3),
     st.dictionaries(st.text(max_size=2), st.floats(), max_size=2),
     st.dates(),
 )
 NAMES = st.sampled_from(
-    ["name", "tags", "priority", "entry", "active", "sensitive", "starts", "ends", "time_zone",
-     "radius_m", "id", "a", "é", "\0"]
+    ["name", "tags", "priority", "entry", "pending", "exit_buffer_m", "active", "sensitive",
+     "starts", "ends", "time_zone", "radius_m", "id", "a", "é", "\0"]
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,8 @@ def test_known_properties_become_fields() -> None:
         "tags": ["shop", "north"],
         "priority": -3,
         "entry": "strict",
+        "pending": "enter",
+        "exit_buffer_m": 7,
         "active": False,
         "sensitive": True,
         "starts": "2026-01-01T00:00:00+02:00",
@@ -156,6 +159,8 @@ def test_known_properties_become_fields() -> None:
         tags=("shop", "north"),
         priority=-3,
         entry=EntryPolicy.STRICT,
+        pending_enters=True,
+        exit_buffer_m=7.0,
         active=False,
         sensitive=True,
         starts_ms=1_767_218_400_000,
@@ -169,7 +174,8 @@ def test_known_properties_become_fields() -> None:
 def test_null_is_absent() -> None:
     """GIS tools write null for what is not there."""
     names = ("name", "tags", "priority", "entry", "active", "sensitive", "starts", "time_zone")
-    zone = zone_with(**dict.fromkeys(names))
+    zone = zone_with(**dict.fromkeys((*names, "pending", "exit_buffer_m")))
+    assert (False, None) == (zone.pending_enters, zone.exit_buffer_m)
     assert ("", (), 0, EntryPolicy.STANDARD, True, False, None, "Europe/Helsinki") == (
         zone.name, zone.tags, zone.priority, zone.entry, zone.active, zone.sensitive,
         zone.starts_ms, zone.time_zone,
@@ -195,6 +201,13 @@ def test_null_is_absent() -> None:
         ("priority", 2**31, "must be a whole number within -2147483647 and 2147483647"),
         ("entry", "Raw", "must be one of raw, eager, standard, strict, certain ('Raw')"),
         ("entry", ["raw"], "must be one of"),
+        ("pending", "keep", "$.properties.pending: must be one of drop, enter ('keep')"),
+        ("pending", True, "must be one of drop, enter (true)"),
+        ("exit_buffer_m", "20", "must be a number of metres within 0 and 10000 ('20')"),
+        ("exit_buffer_m", -0.5, "$.properties.exit_buffer_m: must be a number of metres within 0"),
+        ("exit_buffer_m", 10_000.5, "must be a number of metres within 0 and 10000 (10000.5)"),
+        ("exit_buffer_m", True, "must be a number of metres"),
+        ("exit_buffer_m", math.nan, "must be a number of metres"),
         ("active", "yes", "must be true or false ('yes')"),
         ("active", 1, "must be true or false (1)"),
         ("sensitive", 0, "must be true or false"),
@@ -318,12 +331,14 @@ def test_zones_made_in_code_survive_too() -> None:
     """Fields that have no property yet are written, if they are not the default."""
     zone = Zone(
         id="a", geometry=shapely.Point(0, 0), radius_m=5.0, name="A", tags=("t",), priority=2,
-        entry=EntryPolicy.RAW, active=False, sensitive=True, starts_ms=1_500, ends_ms=2_000_000,
+        entry=EntryPolicy.RAW, pending_enters=True, exit_buffer_m=0.0, active=False,
+        sensitive=True, starts_ms=1_500, ends_ms=2_000_000,
         time_zone="Asia/Tokyo", revision=4, key=7,
     )  # fmt: skip
     made = to_feature(zone)
     assert {
         "radius_m": 5.0, "name": "A", "tags": ["t"], "priority": 2, "entry": "raw",
+        "pending": "enter", "exit_buffer_m": 0.0,
         "active": False, "sensitive": True, "starts": "1970-01-01T00:00:01.500000Z",
         "ends": "1970-01-01T00:33:20Z", "time_zone": "Asia/Tokyo",
     } == made["properties"]  # fmt: skip
@@ -368,6 +383,11 @@ def test_the_schema_file_is_the_model() -> None:
         (feature("a", CIRCLE, radius_m=5, entry="now"), False),
         (feature("a", CIRCLE, radius_m=5, tags=["x"], starts=None, ends=5), True),
         (feature("a", CIRCLE, radius_m=5, tags=[3]), False),
+        (feature("a", CIRCLE, radius_m=5, pending="enter", exit_buffer_m=0), True),
+        (feature("a", CIRCLE, radius_m=5, pending=None, exit_buffer_m=None), True),
+        (feature("a", CIRCLE, radius_m=5, pending=True), False),
+        (feature("a", CIRCLE, radius_m=5, exit_buffer_m=-1), False),
+        (feature("a", CIRCLE, radius_m=5, exit_buffer_m=10_001), False),
         (feature("a", {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [0, 0]]]}), False),
         (feature("a", {"type": "LineString", "coordinates": [[0, 0], [1, 0]]}), False),
         ({"type": "Feature", "geometry": CIRCLE, "properties": {"radius_m": 5}}, False),

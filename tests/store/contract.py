@@ -12,6 +12,7 @@ from contract_catalogue import CampaignsContract, ProfilesContract, ZonesContrac
 from contract_history import HistoryContract
 from contract_keys import KeysContract, RunsContract
 from contract_outbox import OutboxContract
+from contract_traces import TracesContract
 
 from geotarget.store import Store
 
@@ -20,6 +21,7 @@ class StoreContract(
     BatchContract,
     OutboxContract,
     HistoryContract,
+    TracesContract,
     ZonesContract,
     CampaignsContract,
     ProfilesContract,

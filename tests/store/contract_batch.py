@@ -77,6 +77,28 @@ class BatchContract:
         assert states == devices_in(store)
         assert members == members_in(store)
 
+    @pytest.mark.parametrize("log_rows", [1, 3, 100])
+    def test_one_device_is_found_wherever_it_lies(self, backend: Backend, log_rows: int) -> None:
+        """State and memberships of one device are those that all of them are read as."""
+        random = Random(log_rows)
+        store = backend.open(log_rows=log_rows)
+        ids = [f"phone-{number}" for number in range(6)]
+        for number in range(25):
+            movers = random.sample(ids[:5], 2)
+            store.write_batch(
+                BatchWrite(
+                    devices=movers,
+                    device_states=random.randbytes(8),
+                    members_put=[member(movers[0], random.choice(["north", "south"]), number)],
+                    members_removed=[(movers[1], random.choice(["north", "south"]))],
+                )
+            )
+            states, members = devices_in(store), members_in(store)
+            for id in ids:
+                assert states.get(id) == store.device_state(id)
+                mine = [members[pair] for pair in sorted(members) if pair[0] == id]
+                assert mine == store.members_of(id)
+
     def test_two_writers_in_turns(self, backend: Backend) -> None:
         """A successor that takes over folds nothing away that its predecessor wrote, or back."""
         first, second = backend.open(log_rows=2), backend.open(log_rows=2)
@@ -132,7 +154,9 @@ class BatchContract:
     def test_everything_comes_back_as_it_was(self, store: Store) -> None:
         """Transitions, decisions and deliveries are read as they were written."""
         store.write_batch(batch(1))
-        assert [transition(1)] == store.transitions_page().items
+        evident = transition(2, distance_m=-12.5, accuracy_m=8.25, reason="far")
+        store.write_batch(BatchWrite(transitions=[evident]))
+        assert [evident, transition(1)] == store.transitions_page().items
         assert [decision(1)] == store.decisions_page().items
         (detail,) = store.delivery(delivery(1).webhook_id)
         row = detail.delivery

@@ -14,6 +14,7 @@ from geotarget.model import (
     Delivery,
     Kind,
     MemberRow,
+    Trace,
     Transition,
     Trigger,
     Zone,
@@ -50,6 +51,30 @@ def transition(number: int, **changes: Any) -> Transition:
             "initial": number % 2 == 0,
             "threshold_s": None,
             "duration_s": 12.5,
+        }
+        | changes
+    )
+
+
+def trace(number: int, **changes: Any) -> Trace:
+    """Make a trace of a ping that is well inside a zone."""
+    return Trace(
+        **{
+            "device": f"phone-{number % 5}",
+            "ts_ms": at(number),
+            "decided_ms": at(number),
+            "lng": 24.9 + number / 1000,
+            "lat": 60.2,
+            "acc_m": 8.5,
+            "status": "applied",
+            "moving": number % 2 == 0,
+            "stance": "fast" if number % 3 == 0 else "on its way",
+            "zone": f"zone-{number % 3}",
+            "distance_m": 21.25,
+            "verdict": "in",
+            "reason": "deep",
+            "before": "outside",
+            "after": "inside",
         }
         | changes
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from records import batch, transition
+from records import at, batch, decision, delivery, member, square, transition
 
 from geotarget.errors import StoreError
 from geotarget.store import Store, current_revision, migrate
@@ -32,9 +36,9 @@ def url(tmp_path: Path) -> str:
 
 
 def schema_of(connection: sa.Connection) -> list[str]:
-    """Return the statements that make a schema."""
+    """Return the statements that make a schema, however their lines are broken."""
     return [
-        text
+        re.sub(r"\s*([,()])\s*", r"\1", " ".join(text.split()))
         for (text,) in cursor_of(connection).execute(
             "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name NOT LIKE 'alembic%' "
             "ORDER BY type, name"
@@ -43,7 +47,7 @@ def schema_of(connection: sa.Connection) -> list[str]:
 
 
 def test_migrations_lead_to_the_tables_of_the_code(url: str, tmp_path: Path) -> None:
-    """What the migrations make is, to the letter, what the code says that the tables are."""
+    """What the migrations make is, word for word, what the code says that the tables are."""
     migrate(url)
     migrated, described = Database(url), Database(f"sqlite:///{tmp_path / 'other.db'}")
     with described.write() as connection:
@@ -60,6 +64,35 @@ def test_revision_before_and_after(url: str, tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
     assert head() == migrate(url) == current_revision(url)
     assert head() == migrate(url)
+
+
+def test_database_of_the_first_version_is_brought_over(url: str, tmp_path: Path) -> None:
+    """All that it held is there, new columns say nothing, and an unchanged zone stays unchanged.
+
+    `r0001.sql` is a dump of what the last version of that schema wrote.
+    """
+    with closing(sqlite3.connect(tmp_path / "store.db")) as old:
+        old.executescript((Path(__file__).parent / "r0001.sql").read_text())
+    assert "0001" == current_revision(url)
+    with Store.open(url, now_ms=lambda: at(200)) as store:
+        assert [transition(number) for number in (4, 3, 2, 1)] == store.transitions_page().items
+        assert [decision(number) for number in (4, 3, 2, 1)] == store.decisions_page().items
+        (detail,) = store.delivery(delivery(1).webhook_id)
+        assert ("delivered", delivery(1).body) == (detail.delivery.state, detail.body)
+        assert {f"phone-{number}" for number in range(1, 5)} == set(store.load_devices()[0])
+        assert [member("phone-4", "zone-1", 4)] == store.members_of("phone-4")
+        assert ["json"] == [each.reason for each in store.dead_letters_of("phone-1")]
+        (kamppi, kiosk), _ = store.zones()
+        assert (False, None) == (kamppi.pending_enters, kamppi.exit_buffer_m)
+        assert 1 == kamppi.revision == kiosk.revision
+        assert [kamppi, kiosk] == store.put_zones([square("kamppi"), kiosk])
+        (patient,) = store.put_zones([replace(kamppi, pending_enters=True, exit_buffer_m=5.0)])
+        assert patient == store.zone("kamppi")
+        store.write_batch(batch(5, transitions=[transition(5, distance_m=9.5, reason="deep")]))
+        assert 9.5 == store.transitions_page().items[0].distance_m
+    assert head() == current_revision(url)
+    with Store.open(url, migrate=False) as store:
+        assert 5 == len(store.transitions_page().items)
 
 
 def test_opening_again_keeps_everything(url: str) -> None:
@@ -81,7 +114,7 @@ def test_without_migration(url: str, tmp_path: Path) -> None:
 def test_older_database_without_migration(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An older database is named as such."""
     migrate(url)
-    monkeypatch.setattr("geotarget.store.schema.head", lambda: "0002")
+    monkeypatch.setattr("geotarget.store.schema.head", lambda: "0009")
     with pytest.raises(StoreError, match="is older than this geotarget: run `geotarget migrate`"):
         Store.open(url, migrate=False)
 

@@ -66,6 +66,25 @@ def test_fired_decision(campaign: Make, zone: Make, transition: Make) -> None:
     assert decision.fired
 
 
+def test_only_the_most_specific_zone(campaign: Make, zone: Make, transition: Make) -> None:
+    """Of zones entered at one time the first counts, for a campaign that asks for that; per device."""
+    zones = [zone(id="shop"), zone(id="mall")]
+    moved = [
+        transition(id=f"{number:032d}", zone=place, device=device)
+        for number, (device, place) in enumerate(
+            [("phone-1", "shop"), ("phone-1", "mall"), ("phone-2", "mall")]
+        )
+    ]
+    trigger = Trigger(most_specific=True)
+    decisions = run(moved, [campaign(trigger=trigger)], zones)
+    assert [each.gate for each in decisions] == ["fired", "trigger", "fired"]
+    assert decisions[1].inputs == {"most_specific": True, "outranked_by": "shop"}
+    assert [each.gate for each in run(moved, [campaign(trigger=Trigger())], zones)] == ["fired"] * 3
+    later = replace(moved[1], decided_ms=moved[1].decided_ms + 1)
+    both = run([moved[0], later], [campaign(trigger=trigger)], zones)
+    assert [each.gate for each in both] == ["fired", "fired"]
+
+
 def test_device_without_profile_is_its_own(campaign: Make, zone: Make, transition: Make) -> None:
     """An unknown device has the profile of its own name, without attributes."""
     (decision,) = run([transition()], [campaign()], [zone()])

@@ -1,0 +1,34 @@
+"""Why did it (not) enter, why did it (not) fire: what is known, put in order and in words.
+
+`evidence` reads what the store kept, `words` has a sentence for every code, `story` tells what
+happened, and `recorded` does it for a file of pings. Nothing is decided here: the engine and the
+gates left their reasons, and these are told.
+"""
+
+from geotarget.explaining.evidence import (
+    Evidence,
+    Fix,
+    Membership,
+    Standing,
+    gather,
+    standing,
+)
+from geotarget.explaining.recorded import replay
+from geotarget.explaining.story import Answered, Explanation, Item, Ping, explain
+from geotarget.explaining.words import GateAnswer
+
+__all__ = [
+    "Answered",
+    "Evidence",
+    "Explanation",
+    "Fix",
+    "GateAnswer",
+    "Item",
+    "Membership",
+    "Ping",
+    "Standing",
+    "explain",
+    "gather",
+    "replay",
+    "standing",
+]
