@@ -30,6 +30,23 @@ pings_late = Counter(
 pings_duplicate = Counter(
     "geotarget_pings_duplicate_total", "Pings that had been applied before.", registry=REGISTRY
 )
+pings_suspect = Counter(
+    "geotarget_pings_suspect_total",
+    "Pings too far from the last fix to be believed before others agreed with them.",
+    registry=REGISTRY,
+)
+holds = Counter(
+    "geotarget_holds_total",
+    "Fixes that were no evidence for or against being in a zone they had to do with, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+memberships = Gauge(
+    "geotarget_memberships",
+    "Devices in zones by what they wait for: entering, exiting (one more fix), stale (any fix).",
+    ["state"],
+    registry=REGISTRY,
+)
 ping_end_to_end_seconds = Histogram(
     "geotarget_ping_end_to_end_seconds",
     "From arrival to commit, by the oldest ping of each batch.",

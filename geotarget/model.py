@@ -71,6 +71,11 @@ class Zone:
         All GeoJSON properties as given, the known ones included: offers may use any of them.
     priority
         Among entries of one instant the higher priority comes first.
+    pending_enters
+        Whether one weak piece of evidence enters when no second one follows it.
+    exit_buffer_m
+        How far beyond its accuracy a fix must lie to count as outside, metres; None means the
+        figure of the rules.
     starts_ms, ends_ms
         When the zone is valid; None means no bound.
     time_zone
@@ -88,6 +93,8 @@ class Zone:
     tags: tuple[str, ...] = ()
     priority: int = 0
     entry: EntryPolicy = EntryPolicy.STANDARD
+    pending_enters: bool = False
+    exit_buffer_m: float | None = None
     active: bool = True
     sensitive: bool = False
     starts_ms: int | None = None
@@ -165,6 +172,8 @@ class Transition:
 
     `id` and `visit` are deterministic: the same pings give the same ids, after a crash or in a
     backtest. `ts_ms` is when it happened, `decided_ms` the fix time of the ping that settled it.
+    `distance_m` (positive inside) and `accuracy_m` are what that ping showed, None where no ping
+    decided; `reason` is the test that it met.
     """
 
     id: str
@@ -180,6 +189,51 @@ class Transition:
     initial: bool = False
     threshold_s: int | None = None
     duration_s: float | None = None
+    distance_m: float | None = None
+    accuracy_m: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What one ping of a traced device meant for one zone.
+
+    A ping that was not applied, or met no zone, has one trace with an empty `zone`.
+
+    Parameters
+    ----------
+    status
+        ``applied``, ``late``, ``duplicate`` or ``suspect``.
+    acc_m
+        The accuracy that the zone went by, metres: at rest that of the mean of the fixes.
+    moving
+        Whether the device was on the move.
+    stance
+        ``on its way``, ``at rest`` (the mean of the last fixes was judged instead of the ping),
+        ``stray`` or ``fast``.
+    distance_m
+        From the zone's boundary, positive inside; None without a zone.
+    verdict, reason
+        ``in``, ``maybe_in``, ``hold`` or ``out``, and the test that said so.
+    before, after
+        The phase: ``outside``, ``entering``, ``inside`` or ``exiting``.
+    """
+
+    device: str
+    ts_ms: int
+    decided_ms: int
+    lng: float
+    lat: float
+    acc_m: float
+    status: str
+    moving: bool = False
+    zone: str = ""
+    distance_m: float | None = None
+    verdict: str = ""
+    reason: str = ""
+    stance: str = "on its way"
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +250,8 @@ class Trigger:
     """Which transitions a campaign listens to.
 
     A zone is meant when its id is in `zone_ids` or one of its tags in `zone_tags` (all zones if
-    both are empty) and its id is not in `exclude`.
+    both are empty) and its id is not in `exclude`. With `most_specific` only one of several zones
+    counts that a device enters at one time: the one of highest priority, then the smallest.
     """
 
     on: frozenset[Kind] = frozenset({Kind.ENTER})
@@ -206,6 +261,7 @@ class Trigger:
     dwell_s: int | None = None
     min_confidence: int = 1
     initial: bool = True
+    most_specific: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +415,8 @@ class BatchWrite:
         To insert; rows that exist already (same id) are left as they are.
     rejected
         Dead letters to keep.
+    traces
+        What the pings of traced devices meant.
     """
 
     devices: Sequence[str] = ()
@@ -369,6 +427,7 @@ class BatchWrite:
     decisions: Sequence[Decision] = ()
     deliveries: Sequence[Delivery] = ()
     rejected: Sequence[Rejected] = ()
+    traces: Sequence[Trace] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,13 +435,16 @@ class Outcome:
     """What became of one batch; counted, returned to whoever waits, never an exception.
 
     `refused` holds (position in the batch, reason code, sentence) of pings that the intake rules
-    refused. Late and duplicate pings are handled, hence part of `accepted`.
+    refused. Late, duplicate and suspect pings are handled, hence part of `accepted`. `holds` counts
+    by reason the (ping, zone) pairs that were no evidence either way.
     """
 
     accepted: int
     refused: Sequence[tuple[int, str, str]] = ()
     late: int = 0
     duplicates: int = 0
+    suspects: int = 0
+    holds: Mapping[str, int] = field(default_factory=dict)
     transitions: Mapping[str, int] = field(default_factory=dict)
     decisions: Mapping[str, int] = field(default_factory=dict)
     deliveries: int = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import shapely
 
 from geotarget.catalog import Catalog
+from geotarget.engine import Rules
 from geotarget.errors import StoreError
 from geotarget.model import (
     BatchWrite,
@@ -71,8 +74,9 @@ def pings(*fixes: tuple[str, int, tuple[float, float]], received: int | None = N
 
 
 def make(catalog: Catalog, store: Store, **changes: object) -> Pipeline:
-    """Return a pipeline whose clock stands at NOW."""
-    return Pipeline(catalog=catalog, store=store, now_ms=lambda: NOW, **changes)  # type: ignore[arg-type]
+    """Return a pipeline whose clock stands at NOW; devices may jump, which phones don't."""
+    options = {"now_ms": lambda: NOW, "rules": Rules(jump_fixes=1), **changes}
+    return Pipeline(catalog=catalog, store=store, **options)  # type: ignore[arg-type]
 
 
 def test_an_entry_becomes_transition_decision_and_delivery(catalog: Catalog, store: Store) -> None:
@@ -179,3 +183,113 @@ def test_an_empty_batch_writes_nothing(catalog: Catalog, store: Store) -> None:
     outcome = make(catalog, store).process(pings())
     assert outcome.accepted == 0
     assert store.transitions_page().items == []
+
+
+class Hands:
+    """A clock that a test moves, in seconds after NOW."""
+
+    def __init__(self) -> None:
+        self.second = 0.0
+
+    def __call__(self) -> int:
+        """Return the time."""
+        return NOW + round(1000 * self.second)
+
+
+def dwells(store: Store) -> list[tuple[int, int | None]]:
+    """Return seconds after NOW and threshold of all dwells."""
+    return [
+        ((each.ts_ms - NOW) // 1000, each.threshold_s)
+        for each in store.transitions_page().items
+        if each.kind is Kind.DWELL
+    ]
+
+
+@pytest.fixture
+def stay(catalog: Catalog) -> None:
+    """A campaign that answers who has stayed for a minute."""
+    catalog.put_campaign(
+        Campaign(
+            id="stay",
+            name="Stay",
+            trigger=Trigger(on=frozenset({Kind.DWELL}), dwell_s=60),
+            offer={"title": "Still here?"},
+            endpoints=("hook",),
+        )
+    )
+
+
+@pytest.mark.usefixtures("stay")
+def test_the_clock_completes_a_stay_and_fires(catalog: Catalog, store: Store) -> None:
+    """Without another ping, five seconds behind the clock, and once; the fix has the same id."""
+    clock = Hands()
+    pipeline = make(catalog, store, now_ms=clock)
+    pipeline.process(pings(("a", 0, HERE)))
+    clock.second = 64.0
+    pipeline.process(pings())
+    assert dwells(store) == []
+    clock.second = 66.0
+    pipeline.process(pings())
+    assert dwells(store) == [(60, 60)]
+    assert [each.gate for each in store.decisions_page(campaign="stay").items] == ["fired"]
+    clock.second = 90.0
+    pipeline.process(pings(("a", 80, HERE)))
+    assert dwells(store) == [(60, 60)]
+
+
+@pytest.mark.usefixtures("stay")
+def test_deadlines_wait_while_pings_do_not_come_as_sent(catalog: Catalog, store: Store) -> None:
+    """Without a connection nothing is due; a backlog is worked off in its own time."""
+    clock, live = Hands(), [False]
+    pipeline = make(catalog, store, now_ms=clock, is_live=lambda: live[0])
+    pipeline.process(pings(("a", 0, HERE)))
+    clock.second = 100.0
+    pipeline.process(pings())
+    assert dwells(store) == []
+    live[0] = True
+    clock.second = 102.0
+    pipeline.process(pings(("b", 20, AWAY), ("c", 21, AWAY), ("d", 22, AWAY)))
+    assert dwells(store) == [], "the pings of a minute ago may still tell that it left"
+    clock.second = 103.0
+    pipeline.process(pings(("a", 30, AWAY), ("a", 50, AWAY), ("b", 50, AWAY)))
+    clock.second = 120.0
+    pipeline.process(pings())
+    assert dwells(store) == []
+    kinds = [each.kind.value for each in store.transitions_page(device="a").items]
+    assert sorted(kinds) == ["enter", "exit"]
+
+
+def test_a_traced_device_leaves_traces(catalog: Catalog, store: Store) -> None:
+    """Of that device only, with verdict and phases, in the transaction of the batch."""
+    clock = Hands()
+    clock.second = (time.time_ns() // 1_000_000 - NOW) / 1000
+    store.set_trace("a", clock() + 3_600_000)
+    pipeline = make(catalog, store, now_ms=clock)
+    second = round(clock.second)
+    pipeline.process(pings(("a", second - 60, HERE), ("b", second - 60, HERE)))
+    pipeline.process(pings(("a", second - 40, AWAY)))
+    assert store.traces("b") == []
+    traces = [(each.verdict, each.reason, each.before, each.after) for each in store.traces("a")]
+    assert traces == [
+        ("in", "deep", "outside", "inside"),
+        ("out", "far", "inside", "exiting"),
+    ]
+
+
+def test_an_edited_zone_greets_nobody(catalog: Catalog, store: Store) -> None:
+    """Who is outside the new shape is reconciled, and so is who stands where it grew; no offer."""
+    pipeline = make(catalog, store)
+    there = (24.95, 60.17)
+    pipeline.process(pings(("a", 0, HERE), ("b", 0, there)))
+    fired = len(store.decisions_page().items)
+    catalog.put_zones([replace(SHOP, geometry=shapely.box(24.948, 60.169, 24.952, 60.171))])
+    pipeline.process(pings())
+    found = {
+        each.device: (each.kind.value, each.duration_s is None, each.reason)
+        for each in store.transitions_page().items
+        if each.kind is Kind.RECONCILED
+    }
+    assert found == {"a": ("reconciled", False, "edit"), "b": ("reconciled", True, "edit")}
+    pipeline.process(pings(("b", 20, there), ("a", 20, HERE)))
+    assert len(store.transitions_page().items) == 3
+    assert len(store.decisions_page().items) == fired

@@ -41,8 +41,19 @@ def visit_id(*, device: str, zone: str, start_ms: int) -> str:
 
 
 def event_id(
-    *, device: str, zone: str, start_ms: int, kind: Kind, at_ms: int, threshold_s: int | None
+    *,
+    device: str,
+    zone: str,
+    start_ms: int,
+    kind: Kind,
+    at_ms: int,
+    threshold_s: int | None,
+    revision: int | None = None,
 ) -> str:
-    """Return the id of a transition; `start_ms` is the start of its visit."""
-    threshold = "" if threshold_s is None else str(threshold_s)
-    return timed_id(at_ms, "event", device, zone, str(start_ms), kind.value, threshold)
+    """Return the id of a transition; `start_ms` is the start of its visit.
+
+    `revision` is that of the edit which caused a ``reconciled``: two edits may end and open a visit
+    of one start.
+    """
+    distinct = next((str(each) for each in (threshold_s, revision) if each is not None), "")
+    return timed_id(at_ms, "event", device, zone, str(start_ms), kind.value, distinct)

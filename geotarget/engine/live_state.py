@@ -1,7 +1,7 @@
 """What the engine remembers between batches: one record a device, one a (device, zone).
 
-Structured arrays rather than objects, because a batch touches thousands of them: 176 bytes a
-device and 48 a membership, so a million devices take 170 MB. Memberships live in a pool of slots
+Structured arrays rather than objects, because a batch touches thousands of them: 344 bytes a
+device and 72 a membership, so a million devices take 350 MB. Memberships live in a pool of slots
 that are chained per device, so that a batch costs what it touches, not what is stored.
 
 The records are also what the store keeps, as opaque bytes. Fields are only ever added at the
@@ -10,6 +10,7 @@ end: a shorter record of an earlier version is read with zeros for what it lacks
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,17 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geotarget.engine.compiled import njit
+from geotarget.engine.rules import MOST_SUSPECTS
 from geotarget.errors import StoreError
 from geotarget.model import IntArray, MemberRow
 
 OUTSIDE, ENTERING, INSIDE, EXITING = 0, 1, 2, 3
 RECENT = 8
-"""How many applied pings a device's record remembers for telling re-deliveries from late pings."""
+"""How many pings a device's record remembers for telling re-deliveries from late pings."""
 
 DEVICE = np.dtype(
     [
         ("known", "i8"),  # 0 until the first ping was applied
-        ("last_ms", "i8"),
+        ("last_ms", "i8"),  # the last fix that was accepted
         ("last_lng", "f8"),
         ("last_lat", "f8"),
         ("last_acc", "f8"),
@@ -40,6 +42,23 @@ DEVICE = np.dtype(
         ("next_lat", "f8"),
         ("position", "i8"),  # where the next key goes in `recent`
         ("recent", "u8", (RECENT,)),
+        ("seen_ms", "i8"),  # the last ping that came in order, accepted or suspect
+        ("speed", "f8"),  # moving average between accepted fixes, metres a second
+        ("suspects", "i8"),  # how many wait for one that agrees with them
+        ("suspect_ms", "i8", (MOST_SUSPECTS,)),
+        ("suspect_lng", "f8", (MOST_SUSPECTS,)),
+        ("suspect_lat", "f8", (MOST_SUSPECTS,)),
+        ("suspect_acc", "f8", (MOST_SUSPECTS,)),
+        ("old_acc", "f8"),
+        ("next_acc", "f8"),
+        ("before_lng", "f8"),  # the accepted fix before the last one
+        ("before_lat", "f8"),
+        ("before_acc", "f8"),  # 0: none
+        ("rest_ms", "i8"),  # the anchor: since when, where, its weight (0: none)
+        ("rest_lng", "f8"),
+        ("rest_lat", "f8"),
+        ("rest_weight", "f8"),
+        ("rest_strays", "i8"),  # fixes in a row that do not agree with it
     ]
 )
 
@@ -52,6 +71,9 @@ MEMBER = np.dtype(
         ("dwelled_s", "i4"),  # highest dwell threshold that was emitted in this visit
         ("outside", "i4"),  # fixes outside in a row
         ("initial", "i8"),  # 1: began with the device's first ping ever
+        ("revision", "i8"),  # of the zone, as it was last judged
+        ("p", "f8"),  # of being inside, as the last evidence of the entry gave it
+        ("left", "i8"),  # EXITING: 1 if the first fix outside was fast and clear
     ]
 )
 
@@ -107,6 +129,8 @@ class LiveState:
     def rows(self, devices: Sequence[str]) -> IntArray:
         """Return the row of each device; unknown ones get a blank record."""
         row = self._row
+        with contextlib.suppress(KeyError):  # nearly always all of them are known
+            return np.fromiter(map(row.__getitem__, devices), np.int64, len(devices))
         for device in devices:
             if device not in row:
                 row[device] = len(self.ids)

@@ -11,8 +11,10 @@ import pyarrow as pa
 
 from geotarget.engine.live_state import LiveState
 from geotarget.engine.rules import Rules
-from geotarget.engine.transitions import ZoneTable, advance
+from geotarget.engine.timers import settle
+from geotarget.engine.transitions import advance
 from geotarget.engine.zone_index import ZoneIndex
+from geotarget.engine.zone_table import ZoneTable
 from geotarget.errors import InvalidPing, Problem
 from geotarget.model import EntryPolicy, FloatArray, IntArray, KeyArray, PingBatch, Transition, Zone
 
@@ -32,6 +34,9 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     ("initial", pa.bool_()),
     ("threshold_s", pa.int32()),
     ("duration_s", pa.float64()),
+    ("distance_m", pa.float64()),
+    ("accuracy_m", pa.float64()),
+    ("reason", pa.string()),
 ]
 _SCHEMA = pa.schema(_FIELDS)
 
@@ -43,6 +48,7 @@ def detect_transitions(
     rules: Rules | None = None,
     dwell_s: Sequence[int] = (),
     policy: str | None = None,
+    until: float | None = None,
 ) -> pa.Table:
     """Return the transitions that recorded pings cause, in the order of emission.
 
@@ -60,12 +66,16 @@ def detect_transitions(
         Dwell thresholds for every zone, in seconds.
     policy
         One entry policy for all zones instead of each zone's own.
+    until
+        Epoch seconds: how far the clock runs on after the last ping, for stays that last and for
+        entries that wait. None: nothing happens after the last ping.
 
     Returns
     -------
     pyarrow.Table
         ``device, zone, kind, ts, decided_ts, visit, event, confidence, p, initial, threshold_s,
-        duration_s``.
+        duration_s, distance_m, accuracy_m, reason``. ``distance_m`` is that of the ping which
+        decided, positive inside; null where the clock did.
 
     Raises
     ------
@@ -87,9 +97,9 @@ def detect_transitions(
     batch = _columns(pings)
     if policy is not None:
         zones = ZoneIndex.build(_with_policy(zones, policy))
-    table = ZoneTable.compile(zones, lambda _: tuple(sorted(dwell_s)))
-    state = LiveState()
     figures = rules or Rules()
+    table = ZoneTable.compile(zones, lambda _: tuple(sorted(dwell_s)), figures)
+    state = LiveState()
     found: list[Transition] = []
     for start in range(0, len(batch), _CHUNK):
         part = _slice(batch, start, start + _CHUNK)
@@ -97,6 +107,8 @@ def detect_transitions(
         step = advance(state, part, pairs, table, figures)
         step.apply(state)
         found += step.transitions
+    if until is not None:
+        found += settle(state, table, figures, round(until * 1000)).transitions
     rows = [
         {
             "device": each.device,
@@ -111,6 +123,9 @@ def detect_transitions(
             "initial": each.initial,
             "threshold_s": each.threshold_s,
             "duration_s": each.duration_s,
+            "distance_m": each.distance_m,
+            "accuracy_m": each.accuracy_m,
+            "reason": each.reason,
         }
         for each in found
     ]

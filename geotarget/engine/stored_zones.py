@@ -55,6 +55,8 @@ class _Record(msgspec.Struct, omit_defaults=True):
     tags: tuple[str, ...] = ()
     priority: int = 0
     entry: EntryPolicy = EntryPolicy.STANDARD
+    pending_enters: bool = False
+    exit_buffer_m: float | None = None
     active: bool = True
     sensitive: bool = False
     starts_ms: int | None = None
@@ -293,6 +295,8 @@ def _record(zone: Zone) -> _Record:
         zone.tags,
         zone.priority,
         zone.entry,
+        zone.pending_enters,
+        zone.exit_buffer_m,
         zone.active,
         zone.sensitive,
         zone.starts_ms,

@@ -28,7 +28,7 @@ from geotarget.api import Check, Limits, Services, create_app
 from geotarget.catalog import Catalog
 from geotarget.delivery import AiohttpTransport, Sender, check_url
 from geotarget.engine.warm import warm
-from geotarget.errors import InvalidZone
+from geotarget.errors import InvalidZone, Overloaded
 from geotarget.geojson import load_zones
 from geotarget.ingest import (
     EmbeddedBroker,
@@ -41,12 +41,15 @@ from geotarget.ingest import (
 )
 from geotarget.ingest.broker_url import BrokerUrl
 from geotarget.model import PingBatch
-from geotarget.pipeline import Pipeline
+from geotarget.pipeline import BEHIND_S, Pipeline
 from geotarget.runtime.http_server import ApiThread, listen
 from geotarget.settings import Settings
 from geotarget.store import Store
 
 log = structlog.get_logger(__name__)
+
+DEADLINES_S = 1.0
+"""How often an idle pipeline is asked to look at its deadlines."""
 
 NO_PINGS = PingBatch(
     device=(),
@@ -116,6 +119,11 @@ class Node:
             log.info("zones loaded", file=path.name, zones=len(report.zones))
 
     @property
+    def _ack_wait_s(self) -> float:
+        """How long a broker waits for an acknowledgement; what is held back must not come twice."""
+        return self.settings.mqtt_ack_wait_s + self.settings.reorder_window_s
+
+    @property
     def broker_url(self) -> str:
         """Where pings are fetched from."""
         if self.broker is not None:
@@ -144,7 +152,7 @@ class Node:
             prefix=settings.mqtt_prefix,
             client_id=settings.mqtt_client_id,
             max_bytes=settings.broker_max_bytes,
-            ack_wait_s=settings.mqtt_ack_wait_s,
+            ack_wait_s=self._ack_wait_s,
             max_unacknowledged=settings.queue_messages,
         )
         self.broker.start()
@@ -158,6 +166,8 @@ class Node:
             store=self.store,
             rules=settings.rules(),
             offer_max_age_s=settings.offer_max_age_s,
+            behind_s=BEHIND_S + settings.reorder_window_s,
+            is_live=lambda: self.source is not None and self.source.health()[0],
             on_commit=lambda: self.sender.wake() if self.sender else None,
         )
         self.intake = Intake(
@@ -167,6 +177,7 @@ class Node:
             capacity=settings.queue_messages,
             prefix=settings.mqtt_prefix,
             limits=self.wire_limits,
+            reorder_window_s=settings.reorder_window_s,
         )
         self.intake.start()
         self.source = MqttSource(
@@ -174,7 +185,7 @@ class Node:
             self.intake,
             client_id=self.broker.client_id if self.broker else settings.mqtt_client_id,
             keepalive_s=settings.mqtt_keepalive_s,
-            ack_wait_s=settings.mqtt_ack_wait_s,
+            ack_wait_s=self._ack_wait_s,
             clean=self.store.start_run("ingest"),
             mqtt5=self.broker is None,
         )
@@ -211,6 +222,7 @@ class Node:
             self.forwarder = intake = Forwarder(publisher, capacity=settings.queue_messages)
             self.forwarder.start()
         services = Services(
+            rules=settings.rules(),
             catalog=self.catalog,
             store=self.store,
             decode=partial(decode_http, limits=self.wire_limits),
@@ -218,6 +230,7 @@ class Node:
             readiness=self.checks,
             limits=Limits(
                 pings_bytes=settings.request_max_bytes,
+                pings_wait_s=10.0 + settings.reorder_window_s,
                 geometry=settings.geometry_limits(),
                 check_s=settings.zone_check_s,
             ),
@@ -289,14 +302,16 @@ class Node:
             await self.sender.run(self._sender_stop)
 
     async def _watch(self) -> None:
-        """Let a changed catalogue reach an idle pipeline; keep the outbox gauges."""
-        seen = self.catalog.snapshot.revision
+        """Let a changed catalogue and deadlines reach an idle pipeline; keep the outbox gauges."""
+        seen, told = self.catalog.snapshot.revision, 0.0
         while True:
             await asyncio.sleep(0.25)
-            revision = self.catalog.snapshot.revision
-            if self.intake is not None and revision != seen:
-                await asyncio.to_thread(self.intake.submit, NO_PINGS, ())
-                seen = revision
+            revision, now = self.catalog.snapshot.revision, time.monotonic()
+            if self.intake is not None and (revision != seen or now - told >= DEADLINES_S):
+                # a full queue means that the pipeline is busy: it looks at both by itself
+                with contextlib.suppress(Overloaded):
+                    await asyncio.to_thread(self.intake.submit, NO_PINGS, ())
+                seen, told = revision, now
             if self.sender is not None:
                 pending, oldest_ms = await asyncio.to_thread(self.store.outbox_size)
                 metrics.outbox_pending.set(pending)

@@ -134,9 +134,9 @@ def test_cooldown_is_one_per_profile(node_factory: Callable[..., Node], receiver
     node.put("/v1/endpoints/e", {"url": receiver.url, "secret": receiver.secret})
     node.put("/v1/campaigns/c", campaign("e", caps={"cooldown_s": 3600}))
     node.put("/v1/zones/z", square("z", **HERE, half_m=100))
-    away = {"lng": 24.99, "lat": 60.19}
+    away = {**HERE, "lng": HERE["lng"] + 0.0045}  # 250 m, on foot
     pings = [
-        {"device": "a", "ts": now(-400 + 50 * i), **place, "acc": 5}
+        {"device": "a", "ts": now(-700 + 100 * i), **place, "acc": 5}
         for i, place in enumerate([HERE, HERE, away, away, HERE, HERE])
     ]
     assert node.call("POST", "/v1/pings", pings)[0] == 202

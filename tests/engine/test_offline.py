@@ -24,8 +24,8 @@ SQUARE = {
 }
 WALK = {
     "device": ["a"] * 5,
-    "ts": [0.0, 30.0, 90.0, 120.0, 150.0],
-    "lng": [0.02, 0.005, 0.005, 0.02, 0.03],
+    "ts": [0.0, 60.0, 120.0, 180.0, 210.0],
+    "lng": [0.0107, 0.0093, 0.0093, 0.0107, 0.0112],
     "lat": [0.005] * 5,
     "acc": [8.0] * 5,
 }
@@ -37,7 +37,7 @@ def test_any_table_gives_the_same_events(make: Callable[[Any], Any]) -> None:
     index = gt.ZoneIndex.from_geojson(SQUARE)
     events = gt.detect_transitions(make(WALK), index, dwell_s=[60])
     assert events.column("kind").to_pylist() == ["enter", "dwell", "exit"]
-    assert [each.timestamp() for each in events.column("ts").to_pylist()] == [30, 90, 120]
+    assert [each.timestamp() for each in events.column("ts").to_pylist()] == [60, 120, 180]
     assert events.column_names[:10] == [
         "device", "zone", "kind", "ts", "decided_ts", "visit", "event", "confidence", "p",
         "initial",
@@ -64,7 +64,7 @@ def test_one_policy_for_all() -> None:
     """`policy` replaces each zone's own; an unknown one is named."""
     index = gt.ZoneIndex.from_geojson(SQUARE)
     raw = gt.detect_transitions(WALK, index, policy="raw")
-    assert [each.timestamp() for each in raw.column("decided_ts").to_pylist()] == [30, 120]
+    assert [each.timestamp() for each in raw.column("decided_ts").to_pylist()] == [60, 180]
     with pytest.raises(InvalidPing, match="raw, eager, standard, strict, certain"):
         gt.detect_transitions(WALK, index, policy="eagle")
 

@@ -1,10 +1,13 @@
-"""The entry rules: traces that people can read, a plain reference, batches, restarts."""
+"""The entry rules in bulk: a random town against the plain reference, batches, clocks, failures.
+
+`test_tracks` holds the rules one by one, `test_entry_machine` everything that may happen to them.
+"""
 
 from __future__ import annotations
 
-import json
-import math
-from pathlib import Path
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,155 +18,88 @@ from hypothesis import strategies as st
 
 from geotarget.engine import Rules, ZoneIndex
 from geotarget.engine.live_state import LiveState
-from geotarget.engine.transitions import Step, ZoneTable, advance, reconcile
-from geotarget.geojson import parse_zone
-from geotarget.model import EntryPolicy, Kind, PingBatch, Transition, Zone
-from tests.entry_oracle import Event, Ping, expected
+from geotarget.engine.offline import detect_transitions
+from geotarget.engine.reconciling import reconcile
+from geotarget.engine.timers import settle
+from geotarget.engine.transitions import advance
+from geotarget.engine.zone_table import ZoneTable
+from geotarget.model import EntryPolicy, Kind, Transition, Zone
+from tests.entry_compare import compare
+from tests.entry_engine import Engine, batch_of
+from tests.entry_evidence import Ping
+from tests.entry_oracle import Reference
+from tests.entry_tracks import START_MS, Plane
 
-TRACKS = sorted((Path(__file__).parents[1] / "tracks").glob("*.json"))
-HELSINKI = (24.94, 60.17)
-
-
-class Plane:
-    """Metres east and north of an origin, for tracks that people can read."""
-
-    def __init__(self, origin: tuple[float, float]) -> None:
-        self.lng, self.lat = origin
-        self.per_lat = 111_132.95 - 559.85 * math.cos(2 * math.radians(self.lat))
-        self.per_lng = 111_412.88 * math.cos(math.radians(self.lat)) - 93.5 * math.cos(
-            3 * math.radians(self.lat)
-        )
-
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        """Return (lng, lat), with longitudes in ±180."""
-        lng = self.lng + x / self.per_lng
-        return (lng - 360 if lng > 180 else lng, self.lat + y / self.per_lat)
-
-    def ring(self, rect: list[float]) -> list[list[float]]:
-        """Return the closed ring of [x0, y0, x1, y1]; longitudes may pass 180."""
-        x0, y0, x1, y1 = rect
-        corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
-        return [[self.lng + x / self.per_lng, self.lat + y / self.per_lat] for x, y in corners]
-
-
-def zone_of(spec: dict[str, Any], plane: Plane, key: int) -> Zone:
-    """Return the zone of a track."""
-    properties: dict[str, Any] = {
-        "entry": spec.get("entry", "standard"),
-        "priority": spec.get("priority", 0),
-    }
-    if "starts" in spec:
-        properties["starts"] = spec["starts"]
-    if "circle" in spec:
-        x, y, properties["radius_m"] = spec["circle"]
-        geometry: dict[str, Any] = {"type": "Point", "coordinates": list(plane.at(x, y))}
-    else:
-        rings = [plane.ring(spec["rect"])]
-        if "hole" in spec:
-            rings.append(plane.ring(spec["hole"])[::-1])
-        geometry = {"type": "Polygon", "coordinates": rings}
-    zone = parse_zone(
-        {"type": "Feature", "id": spec["id"], "properties": properties, "geometry": geometry}
-    )
-    from dataclasses import replace
-
-    return replace(zone, key=key)
-
-
-def batch_of(pings: list[Ping]) -> PingBatch:
-    """Return pings as columns; equal pings have equal keys."""
-    ts = np.array([ping.ts_ms for ping in pings], np.int64)
-    return PingBatch(
-        device=[ping.device for ping in pings],
-        ts=ts,
-        lng=np.array([ping.lng for ping in pings], np.float64),
-        lat=np.array([ping.lat for ping in pings], np.float64),
-        acc=np.array([math.nan if p.acc is None else p.acc for p in pings], np.float64),
-        key=np.array(
-            [hash(p.id or (p.ts_ms, p.lng, p.lat)) & 0xFFFF_FFFF_FFFF_FFFF | 1 for p in pings],
-            np.uint64,
-        ),
-        received=ts,
-    )
-
-
-def run(
-    batches: list[list[Ping]], table: ZoneTable, state: LiveState | None = None
-) -> list[Transition]:
-    """Apply batches one after the other."""
-    state = LiveState() if state is None else state
-    found: list[Transition] = []
-    for pings in batches:
-        batch = batch_of(pings)
-        pairs = table.index.query(lng=batch.lng, lat=batch.lat)
-        step = advance(state, batch, pairs, table, Rules())
-        step.apply(state)
-        found += step.transitions
-    return found
-
-
-def brief(transitions: list[Transition]) -> list[Event]:
-    """Return transitions as the reference writes them."""
-    return [
-        Event(t.kind.value, t.device, t.zone, t.ts_ms, t.decided_ms, t.threshold_s, t.initial)
-        for t in transitions
-    ]
-
-
-@pytest.mark.parametrize("one_by_one", [True, False], ids=["one by one", "one batch"])
-@pytest.mark.parametrize("path", TRACKS, ids=lambda path: path.stem)
-def test_track(path: Path, one_by_one: bool) -> None:
-    """Each readable track gives the transitions that it names, however it is batched."""
-    track = json.loads(path.read_text())
-    plane = Plane(tuple(track.get("origin", HELSINKI)))
-    zones = [zone_of(spec, plane, key) for key, spec in enumerate(track["zones"], 1)]
-    table = ZoneTable.compile(ZoneIndex.build(zones), lambda _: tuple(track.get("dwell", ())))
-    pings = [
-        Ping("phone", 1000 * each["t"], *plane.at(each["x"], each["y"]), each["acc"])
-        for each in track["pings"]
-    ]
-    in_order = [ping.ts_ms for ping in pings] == sorted({ping.ts_ms for ping in pings})
-    if not in_order and path.stem == "late_fix_after_exit":
-        one_by_one = True
-    if path.stem == "same_time_better_accuracy":
-        one_by_one = False
-    found = run([[ping] for ping in pings] if one_by_one else [pings], table)
-    assert [
-        {
-            "kind": each.kind.value,
-            "zone": each.zone,
-            "at": each.ts_ms // 1000,
-            "decided": each.decided_ms // 1000,
-            **({"threshold": each.threshold_s} if each.kind is Kind.DWELL else {}),
-            **({"initial": True} if each.initial and each.kind is Kind.ENTER else {}),
-        }
-        for each in found
-    ] == track["expect"]
+THRESHOLDS = (60, 300)
+SETTLED_MS = 10_000_000
+"""After the last ping of a town: every wait is over."""
 
 
 def town(seed: int) -> tuple[list[Zone], list[Ping]]:
-    """Return random zones of all policies and the pings of a few wandering devices."""
+    """Return random zones of all policies, and what a few devices report in the order of time.
+
+    Devices stroll and drive; some fixes are dishonest, some come twice, some without accuracy.
+    """
     random = np.random.default_rng(seed)
-    plane = Plane(HELSINKI)
+    plane = Plane()
     zones = []
-    for key in range(1, 7):
+    for key in range(1, 9):
         x, y = random.uniform(-300, 300, 2)
-        half = random.uniform(20, 250, 2)
+        half = random.uniform(15, 250, 2)
         ring = plane.ring([x - half[0], y - half[1], x + half[0], y + half[1]])
-        policy = list(EntryPolicy)[int(random.integers(0, 5))]
-        zones.append(Zone(id=f"z{key}", geometry=shapely.Polygon(ring), entry=policy, key=key))
+        zones.append(
+            Zone(
+                id=f"z{key}",
+                geometry=shapely.Polygon(ring),
+                entry=list(EntryPolicy)[int(random.integers(0, 5))],
+                pending_enters=bool(random.random() < 0.5),
+                exit_buffer_m=[None, 0.0, 80.0][int(random.integers(0, 3))],
+                priority=int(random.integers(0, 2)),
+                key=key,
+            )
+        )
     pings = []
     for device in range(4):
         x, y, t = *random.uniform(-400, 400, 2), int(random.integers(1, 30))
         for _ in range(40):
-            t += int(random.choice([5, 20, 40, 90, 200]))
-            x, y = np.clip(np.array([x, y]) + random.normal(0, 60, 2), -600, 600)
+            gap = int(random.choice([5, 20, 40, 90, 200, 800]))
+            t += gap
+            pace = float(random.choice([0.0, 0.4, 2.0, 8.0]))
+            turn = random.uniform(0, 2 * np.pi)
+            x = float(np.clip(x + pace * min(gap, 60) * np.cos(turn), -600, 600))
+            y = float(np.clip(y + pace * min(gap, 60) * np.sin(turn), -600, 600))
+            jump = random.normal(0, 300, 2) if random.random() < 0.05 else random.normal(0, 4, 2)
             acc = None if random.random() < 0.1 else float(random.choice([4, 9, 25, 70]))
-            ping = Ping(f"d{device}", 1000 * t, *plane.at(x, y), acc)
-            pings.append(ping)
+            at = plane.at(x + jump[0], y + jump[1])
+            pings.append(Ping(f"d{device}", START_MS + 1000 * t, *at, acc))
             if random.random() < 0.1:
-                pings.append(ping)
+                pings.append(pings[-1])
+        # at rest in the end, so that no suspect is left waiting: the clock would wait with it
+        pings += [
+            Ping(f"d{device}", START_MS + 1000 * (t + rest), *plane.at(x, y), 9.0)
+            for rest in (60, 120, 180)
+        ]
     return zones, sorted(pings, key=lambda ping: ping.ts_ms)
+
+
+def run(
+    batches: Sequence[Sequence[Ping]], zones: list[Zone], clocks: Sequence[Sequence[int]] = ()
+) -> list[Transition]:
+    """Apply batches one after the other; clocks[i] are looked at before batch i."""
+    engine = Engine(zones, thresholds_s={zone.id: THRESHOLDS for zone in zones})
+    found: list[Transition] = []
+    for number, batch in enumerate(batches):
+        for now_ms in clocks[number] if clocks else ():
+            found += engine.clock(now_ms)
+        found += engine.pings(batch)
+    last_ms = max(ping.ts_ms for batch in batches for ping in batch)
+    return found + engine.clock(last_ms + SETTLED_MS)
+
+
+def by_id(found: Sequence[Transition]) -> dict[str, Transition]:
+    """Return transitions by id, each of which may come once."""
+    assert len({each.id for each in found}) == len(found)
+    return {each.id: each for each in found}
 
 
 @settings(deadline=None, max_examples=25)
@@ -171,66 +107,102 @@ def town(seed: int) -> tuple[list[Zone], list[Ping]]:
 def test_kernel_equals_the_plain_reference(seed: int, cut: int) -> None:
     """Random devices among random zones: the same transitions as the plain rules, any batches."""
     zones, pings = town(seed)
-    index = ZoneIndex.build(zones)
-    depth = dict(zip([z.id for z in zones], index.depth_m.tolist(), strict=True))
-    table = ZoneTable.compile(index, lambda _: (60, 300))
-    found = run([pings[i : i + cut] for i in range(0, len(pings), cut)], table)
-    owed = expected(
-        pings, zones, depth_m=depth, thresholds_s={zone.id: (60, 300) for zone in zones}
+    batches = [pings[i : i + cut] for i in range(0, len(pings), cut)]
+    plain = Reference(zones, thresholds_s={zone.id: THRESHOLDS for zone in zones})
+    owed = [event for ping in pings for event in plain.pings([ping])]
+    owed += plain.clock(pings[-1].ts_ms + SETTLED_MS)
+    found = run(batches, zones)
+    compare(sorted(found, key=_when), sorted(owed, key=_when))
+
+
+def _when(each: Any) -> tuple[Any, ...]:
+    """Return an order that does not depend on who waited for whom."""
+    return (
+        each.device,
+        each.decided_ms,
+        str(each.kind),
+        each.zone,
+        each.ts_ms,
+        each.threshold_s or 0,
     )
-    assert sorted(brief(found)) == sorted(owed)
 
 
-def test_ids_do_not_depend_on_batches() -> None:
-    """The same pings give the same event and visit ids, one by one or at once."""
-    zones, pings = town(7)
-    table = ZoneTable.compile(ZoneIndex.build(zones))
-    at_once = run([pings], table)
-    one_by_one = run([[ping] for ping in pings], table)
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10**6), cuts=st.sets(st.integers(1, 180)), swap=st.booleans())
+def test_batches_change_nothing(seed: int, cuts: set[int], swap: bool) -> None:
+    """However pings are batched, in whatever order they lie in a batch: the same."""
+    zones, pings = town(seed)
+    edges = [0, *sorted(cut for cut in cuts if cut < len(pings)), len(pings)]
+    batches = [pings[a:b] for a, b in itertools.pairwise(edges)]
+    if swap:
+        batches = [batch[::-1] for batch in batches]
+    at_once = by_id(run([pings], zones))
     assert at_once
-    assert {(t.id, t.visit) for t in at_once} == {(t.id, t.visit) for t in one_by_one}
-    assert len({t.id for t in at_once}) == len(at_once)
+    assert at_once == by_id(run(batches, zones))
 
 
-def test_restart_between_the_two_fixes_of_an_exit() -> None:
-    """What the store keeps brings back phases, visits and watermarks: the exit comes once."""
-    plane = Plane(HELSINKI)
-    zone = zone_of({"id": "shop", "rect": [-100, -100, 100, 100]}, plane, 1)
-    table = ZoneTable.compile(ZoneIndex.build([zone]))
-    state = LiveState()
-    rows: dict[tuple[str, str], Any] = {}
-    kept: dict[str, bytes] = {}
-    found: list[Transition] = []
-    for t, x in [(0, -400), (20, 0), (40, 0), (60, 200), (60, 200), (80, 300), (80, 300)]:
-        batch = batch_of([Ping("phone", 1000 * t, *plane.at(x, 0), 8.0)])
-        pairs = table.index.query(lng=batch.lng, lat=batch.lat)
-        step: Step = advance(state, batch, pairs, table, Rules())
-        for row in step.member_rows(state):
-            rows[row.device, row.zone] = row
-        for row_number, _, zone_id in step.removed:
-            del rows[state.ids[row_number], zone_id]
-        for row_number, record in zip(step.rows.tolist(), step.devices, strict=True):
-            kept[state.ids[row_number]] = record.tobytes()
-        found += step.transitions
-        state = LiveState.restore(list(kept), b"".join(kept.values()), list(rows.values()))
-    assert [(t.kind.value, t.ts_ms, t.decided_ms) for t in found] == [
-        ("enter", 20_000, 20_000),
-        ("exit", 60_000, 80_000),
-    ]
-    assert rows == {}
+@settings(deadline=None, max_examples=12)
+@given(seed=st.integers(0, 10**6), clock_seed=st.integers(0, 10**6))
+def test_the_clock_only_says_what_the_next_fix_would(seed: int, clock_seed: int) -> None:
+    """Looks at the clock at any moment, none ahead of a later fix: nothing new."""
+    zones, pings = town(seed)
+    random = np.random.default_rng(clock_seed)
+    clocks: list[list[int]] = [[]]
+    for before, after in itertools.pairwise(pings):
+        looks = random.integers(before.ts_ms, after.ts_ms + 1, int(random.integers(0, 3)))
+        clocks.append(sorted(looks.tolist()))
+    one_by_one = [[ping] for ping in pings]
+    assert by_id(run(one_by_one, zones)) == by_id(run(one_by_one, zones, clocks))
 
 
-def test_four_hundred_overlapping_zones() -> None:
-    """One ping inside 400 zones enters all of them, in one batch, each with its own visit."""
-    plane = Plane(HELSINKI)
-    zones = [
-        zone_of({"id": f"z{i}", "rect": [-100 - i, -100 - i, 100 + i, 100 + i]}, plane, i + 1)
-        for i in range(400)
-    ]
-    table = ZoneTable.compile(ZoneIndex.build(zones))
-    found = run([[Ping("phone", 0, *plane.at(0, 0), 8.0)]], table)
-    assert [t.zone for t in found] == [f"z{i}" for i in range(400)]
-    assert len({t.visit for t in found}) == 400
+@settings(deadline=None, max_examples=10)
+@given(seed=st.integers(0, 10**6))
+def test_a_backtest_says_what_was_said_live(seed: int) -> None:
+    """The same pings in a notebook, in whatever order: the same events and visits."""
+    zones, pings = town(seed)
+    live = by_id(run([[ping] for ping in pings], zones))
+    mixed = [pings[at] for at in np.random.default_rng(seed).permutation(len(pings)).tolist()]
+    table = detect_transitions(
+        {
+            "device": [ping.device for ping in mixed],
+            "ts": [ping.ts_ms / 1000 for ping in mixed],
+            "lng": [ping.lng for ping in mixed],
+            "lat": [ping.lat for ping in mixed],
+            "acc": [float("nan") if ping.acc is None else ping.acc for ping in mixed],
+        },
+        ZoneIndex.build(zones),
+        dwell_s=THRESHOLDS,
+        until=(pings[-1].ts_ms + SETTLED_MS) / 1000,
+    )
+    events, visits = table.column("event").to_pylist(), table.column("visit").to_pylist()
+    assert {(each.id, each.visit) for each in live.values()} == set(
+        zip(events, visits, strict=True)
+    )
+    assert len(events) == len(live)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10**6))
+def test_every_visit_is_well_formed(seed: int) -> None:
+    """A visit has one enter, told first, then dwells, each once, and one exit at most."""
+    zones, pings = town(seed)
+    visits: dict[str, list[Transition]] = {}
+    for each in run([pings[i : i + 7] for i in range(0, len(pings), 7)], zones):
+        visits.setdefault(each.visit, []).append(each)
+    for visit in visits.values():
+        kinds = [each.kind for each in visit]
+        if kinds == [Kind.CROSSED]:
+            continue
+        assert kinds[0] is Kind.ENTER
+        assert set(kinds[1:]) <= {Kind.DWELL, Kind.EXIT}
+        assert kinds.count(Kind.EXIT) <= 1
+        thresholds = [each.threshold_s for each in visit if each.kind is Kind.DWELL]
+        assert thresholds == list(THRESHOLDS[: len(thresholds)])
+        decided = [each.decided_ms for each in visit]
+        assert decided == sorted(decided)
+        assert all(each.ts_ms <= each.decided_ms for each in visit)
+        left_ms = [each.ts_ms for each in visit if each.kind is Kind.EXIT]
+        assert all(each.ts_ms <= min(left_ms, default=each.ts_ms) for each in visit)
 
 
 def test_a_failed_commit_changes_nothing() -> None:
@@ -246,24 +218,27 @@ def test_a_failed_commit_changes_nothing() -> None:
     assert first.transitions == second.transitions
 
 
-def test_zone_that_goes_ends_its_visits_as_reconciled() -> None:
-    """Deleting a zone ends its visits with `reconciled`, pending entries without a word."""
-    plane = Plane(HELSINKI)
-    here = zone_of({"id": "here", "rect": [-100, -100, 100, 100]}, plane, 1)
-    gone = zone_of({"id": "gone", "rect": [-200, -200, 200, 200]}, plane, 2)
-    state = LiveState()
-    run(
-        [[Ping("phone", 5_000, *plane.at(0, 0), 8.0)]],
-        ZoneTable.compile(ZoneIndex.build([here, gone])),
-        state,
-    )
-    step = reconcile(state, ZoneTable.compile(ZoneIndex.build([here])))
-    step.apply(state)
-    assert [(t.kind, t.device, t.zone, t.ts_ms) for t in step.transitions] == [
-        (Kind.RECONCILED, "phone", "gone", 5_000)
-    ]
-    assert state.memberships == 1
-    assert reconcile(state, ZoneTable.compile(ZoneIndex.build([here]))).removed == []
+@pytest.mark.parametrize("what", ["clock", "edit"])
+def test_a_clock_or_an_edit_that_fails_changes_nothing(what: str) -> None:
+    """Time and edits are steps like batches: asked twice, they answer the same twice."""
+    zones, pings = town(14)
+    engine = Engine(zones, thresholds_s={zone.id: THRESHOLDS for zone in zones})
+    engine.pings(pings[:60])
+    before = engine.phases()
+    assert set(before.values()) >= {"entering", "inside"}
+    if what == "clock":
+        now_ms = pings[60].ts_ms + SETTLED_MS
+        first, second = (
+            settle(engine.state, engine.table, engine.rules, now_ms).transitions for _ in range(2)
+        )
+    else:
+        table = ZoneTable.compile(ZoneIndex.build([replace(zones[0], revision=9)]))
+        first, second = (
+            reconcile(engine.state, table, engine.rules, engine.table).transitions for _ in range(2)
+        )
+    assert first
+    assert first == second
+    assert before == engine.phases()
 
 
 def test_members_of_many_devices_are_kept_apart() -> None:

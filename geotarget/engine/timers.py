@@ -1,0 +1,151 @@
+"""What happens when no ping comes: stays get long enough, pending entries expire, old ones go.
+
+The clock does to all memberships what the walk does before every fix, with the same function, so
+it never says anything that the next fix would not have said with the same time and the same id.
+Devices with suspects in waiting are left alone: what they mean is not known yet. One pass over a
+million memberships takes some 30 ms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from geotarget.engine.acceptance import waiting_ms
+from geotarget.engine.compiled import njit
+from geotarget.engine.live_state import ENTERING, EXITING, INSIDE, OUTSIDE, LiveState, Records
+from geotarget.engine.phases import EVENT, until
+from geotarget.engine.rules import Rules
+from geotarget.engine.step import Step, memberships, transitions_of
+from geotarget.engine.verdicts import RAW
+from geotarget.engine.zone_table import ZoneTable
+from geotarget.model import IntArray
+
+
+@njit()
+def _due(
+    devices: Records,
+    tracks: Records,
+    row_of: IntArray,
+    zone_of: IntArray,
+    zones: Records,
+    thresholds: IntArray,
+    now_ms: int,
+    rules: Any,
+) -> IntArray:
+    """Return which memberships something may happen to by `now_ms`: cheap, and never too few."""
+    found = np.empty(row_of.size, np.int64)
+    count = 0
+    for t in range(row_of.size):
+        device = devices[row_of[t]]
+        track = tracks[t]
+        if device["suspects"] > 0 or now_ms <= device["last_ms"]:
+            continue
+        due = now_ms - device["last_ms"] > 1000.0 * rules["forget_s"]
+        if track["phase"] == ENTERING:
+            due = due or now_ms > track["mark_ms"] + waiting_ms(device, rules)
+        if track["phase"] == INSIDE:
+            zone = zones[zone_of[t]]
+            for k in range(zone["first"], zone["last"]):
+                if track["dwelled_s"] < thresholds[k]:
+                    due = due or track["since_ms"] + 1000 * thresholds[k] <= now_ms
+        if due:
+            found[count] = t
+            count += 1
+    return found[:count]
+
+
+@njit()
+def _pass(
+    devices: Records,
+    tracks: Records,
+    row_of: IntArray,
+    zone_of: IntArray,
+    zones: Records,
+    thresholds: IntArray,
+    now_ms: int,
+    rules: Any,
+    events: Records,
+) -> int:
+    """Let time pass for some memberships; updates `tracks`, returns the number of events."""
+    count = 0
+    for t in range(row_of.size):
+        device = devices[row_of[t]]
+        zone = zones[zone_of[t]]
+        seen_ms = device["last_ms"]
+        if zone["policy"] == RAW:
+            seen_ms = max(seen_ms, device["seen_ms"])
+        latest_ms = min(now_ms, int(device["last_ms"] + 1000.0 * rules["forget_s"]))
+        count = until(
+            t, tracks[t], zone, thresholds, latest_ms,
+            seen_ms, seen_ms, waiting_ms(device, rules), rules, events, count,
+        )  # fmt: skip
+        if latest_ms < now_ms:
+            tracks[t]["phase"] = OUTSIDE
+    return count
+
+
+def settle(state: LiveState, table: ZoneTable, rules: Rules, now_ms: int) -> Step:
+    """Work out what the passing of time changes.
+
+    Parameters
+    ----------
+    state
+        What is known; nothing of it is changed.
+    table
+        The zones, with their dwell thresholds.
+    rules
+        The figures of the rules.
+    now_ms
+        Up to when, Unix milliseconds. Pings that arrive later but were fixed before this are
+        judged as if they came after it, so the caller stays a little behind the clock.
+
+    Returns
+    -------
+    Step
+        With transitions and memberships only.
+    """
+    rows, slots = state.occupied()
+    zones = table.positions(state.members["zone"][slots])
+    known = zones >= 0
+    rows, slots, zones = rows[known], slots[known], zones[known]
+    tracks = state.members[slots]
+    figures = rules.record()
+    due = _due(state.devices, tracks, rows, zones, table.zones, table.thresholds, now_ms, figures)
+    rows, slots, zones, tracks = rows[due], slots[due], zones[due], tracks[due]
+    before = tracks.copy()
+    most = int((table.zones["last"] - table.zones["first"]).max(initial=0))
+    events = np.empty(len(due) * (1 + most), EVENT)
+    emitted = _pass(
+        state.devices, tracks, rows, zones, table.zones, table.thresholds, now_ms, figures, events
+    )
+    events = events[:emitted]
+    inside = tracks["phase"] != OUTSIDE
+    put, gone = np.flatnonzero(inside & (tracks != before)), np.flatnonzero(~inside)
+    return Step(
+        put=memberships(rows[put], slots[put], tracks[put], zones[put], table),
+        removed=[(int(rows[t]), int(slots[t]), table.ids[int(zones[t])]) for t in gone.tolist()],
+        transitions=transitions_of(
+            events, rows[events["track"]], zones[events["track"]], state, table
+        ),
+    )
+
+
+def waiting(state: LiveState, rules: Rules, now_ms: int) -> dict[str, int]:
+    """Count the memberships that wait for more evidence, and those that no fix confirms.
+
+    Returns
+    -------
+    dict
+        ``entering``, ``exiting`` and ``stale``: inside or leaving, without a fix for
+        `Rules.stale_s` seconds.
+    """
+    rows, slots = state.occupied()
+    phase = state.members["phase"][slots]
+    silent = now_ms - state.devices["last_ms"][rows] > 1000.0 * rules.stale_s
+    return {
+        "entering": int((phase == ENTERING).sum()),
+        "exiting": int((phase == EXITING).sum()),
+        "stale": int(((phase >= INSIDE) & silent).sum()),
+    }
