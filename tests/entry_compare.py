@@ -52,14 +52,15 @@ def compare_traces(traces: Sequence[Trace], holds: Mapping[str, int], seen: list
 def _by_meaning(seen: Sequence[Seen]) -> dict[Seen, Seen]:
     """Return what was seen, by what can be compared exactly of it.
 
-    Whether a device moves is left out where the policy doesn't ask for it.
+    How a device moves is left out where the policy doesn't ask for it.
     """
-    return {
-        each._replace(
-            moving=each.moving and each.reason not in {"covered", "uncovered"}, d=0, acc=0
-        ): each
-        for each in seen
-    }
+    found = {}
+    for each in seen:
+        what = each._replace(d=0, acc=0)
+        if each.reason in {"covered", "uncovered"}:
+            what = what._replace(moving=False, stance="")
+        found[what] = each
+    return found
 
 
 def by_device(events: Sequence[Any]) -> list[Any]:

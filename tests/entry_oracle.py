@@ -261,7 +261,6 @@ class Reference:
             and stay.blinks
             and one_before is not None
             and one_before.ts_ms == stay.first_out
-            and stance.fast
             and stance.straight
         )
 

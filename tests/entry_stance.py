@@ -32,7 +32,7 @@ class Stance(NamedTuple):
     name: str  # on its way, at rest, stray, fast
     judged: Fix  # where the device is judged
     moving: bool = False
-    straight: bool = False
+    straight: bool = False  # fast, and not back where it was
 
     @property
     def fast(self) -> bool:

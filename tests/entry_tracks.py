@@ -212,12 +212,10 @@ def read_track(path: Path) -> Track:
 
 def _rules(said: Any) -> Iterator[Rules]:
     """Yield the rules that a track is about: by name, by figures, or a list of these."""
+    named = {"plain": PLAIN, "default": Rules()}
     for each in said if isinstance(said, list) else [said]:
-        if isinstance(each, str):
-            yield {"plain": PLAIN, "default": Rules()}[each]
-        else:
-            base = {"plain": PLAIN, "default": Rules()}[each.get("from", "plain")]
-            yield replace(base, **{name: each[name] for name in each if name != "from"})
+        figures: dict[str, Any] = {"from": each} if isinstance(each, str) else dict(each)
+        yield replace(named[figures.pop("from", "plain")], **figures)
 
 
 def _zones(

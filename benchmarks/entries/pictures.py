@@ -149,4 +149,5 @@ def _mark(axes: Any, stretch: _Stretch, events: Events) -> str:
     true = stretch.true.t
     really = int(((true >= stretch.start) & (true <= stretch.end)).sum())
     count = int(within.sum())
-    return f"{count} events, {int((within & right).sum())} of them true; {really} really happened"
+    plural = "" if count == 1 else "s"
+    return f"{count} event{plural}, {int((within & right).sum())} of them true; {really} really happened"

@@ -287,6 +287,7 @@ def _evidence(event: Transition, place: Place, rules: Rules) -> str:
         acc_m=accuracy,
         status="applied",
         distance_m=event.distance_m,
+        verdict="out" if (event.distance_m or 0.0) < 0.0 else "in",
     )
     return (
         f"the deciding fix was {where(event.distance_m, place.name)}, accuracy {metres(accuracy)}, "

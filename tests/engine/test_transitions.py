@@ -28,9 +28,23 @@ from tests.entry_compare import compare
 from tests.entry_engine import Engine, batch_of
 from tests.entry_evidence import Ping
 from tests.entry_oracle import Reference
-from tests.entry_tracks import START_MS, Plane
+from tests.entry_tracks import PLAIN, START_MS, Plane, zone_of
 
 THRESHOLDS = (60, 300)
+RULES = st.sampled_from(
+    [
+        Rules(),
+        Rules(),
+        PLAIN,
+        Rules(rest_after_s=30, rest_apart=1.5, fast_hop=1, fast_hops=1, blink_bend=30),
+        Rules(rest_after_s=30, rest_share=0.5, jump_fixes=1, exit_fixes=1, pending_least_s=90),
+    ]
+)
+"""As shipped, plain, and such that rest, pace and blinks are frequent."""
+
+REST = range(12, 24)
+"""Which of their fixes the devices of a town send from one place."""
+
 SETTLED_MS = 10_000_000
 """After the last ping of a town: every wait is over."""
 
@@ -38,7 +52,7 @@ SETTLED_MS = 10_000_000
 def town(seed: int) -> tuple[list[Zone], list[Ping]]:
     """Return random zones of all policies, and what a few devices report in the order of time.
 
-    Devices stroll and drive; some fixes are dishonest, some come twice, some without accuracy.
+    Devices stroll, drive and rest; some fixes are dishonest, come twice or without accuracy.
     """
     random = np.random.default_rng(seed)
     plane = Plane()
@@ -61,10 +75,10 @@ def town(seed: int) -> tuple[list[Zone], list[Ping]]:
     pings = []
     for device in range(4):
         x, y, t = *random.uniform(-400, 400, 2), int(random.integers(1, 30))
-        for _ in range(40):
+        for number in range(40):
             gap = int(random.choice([5, 20, 40, 90, 200, 800]))
             t += gap
-            pace = float(random.choice([0.0, 0.4, 2.0, 8.0]))
+            pace = 0.0 if number in REST else float(random.choice([0.0, 0.4, 2.0, 8.0]))
             turn = random.uniform(0, 2 * np.pi)
             x = float(np.clip(x + pace * min(gap, 60) * np.cos(turn), -600, 600))
             y = float(np.clip(y + pace * min(gap, 60) * np.sin(turn), -600, 600))
@@ -83,10 +97,13 @@ def town(seed: int) -> tuple[list[Zone], list[Ping]]:
 
 
 def run(
-    batches: Sequence[Sequence[Ping]], zones: list[Zone], clocks: Sequence[Sequence[int]] = ()
+    batches: Sequence[Sequence[Ping]],
+    zones: list[Zone],
+    rules: Rules,
+    clocks: Sequence[Sequence[int]] = (),
 ) -> list[Transition]:
     """Apply batches one after the other; clocks[i] are looked at before batch i."""
-    engine = Engine(zones, thresholds_s={zone.id: THRESHOLDS for zone in zones})
+    engine = Engine(zones, rules=rules, thresholds_s={zone.id: THRESHOLDS for zone in zones})
     found: list[Transition] = []
     for number, batch in enumerate(batches):
         for now_ms in clocks[number] if clocks else ():
@@ -103,15 +120,15 @@ def by_id(found: Sequence[Transition]) -> dict[str, Transition]:
 
 
 @settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 10**6), cut=st.integers(1, 60))
-def test_kernel_equals_the_plain_reference(seed: int, cut: int) -> None:
+@given(rules=RULES, seed=st.integers(0, 10**6), cut=st.integers(1, 60))
+def test_kernel_equals_the_plain_reference(rules: Rules, seed: int, cut: int) -> None:
     """Random devices among random zones: the same transitions as the plain rules, any batches."""
     zones, pings = town(seed)
     batches = [pings[i : i + cut] for i in range(0, len(pings), cut)]
-    plain = Reference(zones, thresholds_s={zone.id: THRESHOLDS for zone in zones})
+    plain = Reference(zones, rules=rules, thresholds_s={zone.id: THRESHOLDS for zone in zones})
     owed = [event for ping in pings for event in plain.pings([ping])]
     owed += plain.clock(pings[-1].ts_ms + SETTLED_MS)
-    found = run(batches, zones)
+    found = run(batches, zones, rules)
     compare(sorted(found, key=_when), sorted(owed, key=_when))
 
 
@@ -128,22 +145,29 @@ def _when(each: Any) -> tuple[Any, ...]:
 
 
 @settings(deadline=None, max_examples=30)
-@given(seed=st.integers(0, 10**6), cuts=st.sets(st.integers(1, 180)), swap=st.booleans())
-def test_batches_change_nothing(seed: int, cuts: set[int], swap: bool) -> None:
+@given(
+    rules=RULES,
+    seed=st.integers(0, 10**6),
+    cuts=st.sets(st.integers(1, 180)),
+    swap=st.booleans(),
+)
+def test_batches_change_nothing(rules: Rules, seed: int, cuts: set[int], swap: bool) -> None:
     """However pings are batched, in whatever order they lie in a batch: the same."""
     zones, pings = town(seed)
     edges = [0, *sorted(cut for cut in cuts if cut < len(pings)), len(pings)]
     batches = [pings[a:b] for a, b in itertools.pairwise(edges)]
     if swap:
         batches = [batch[::-1] for batch in batches]
-    at_once = by_id(run([pings], zones))
+    at_once = by_id(run([pings], zones, rules))
     assert at_once
-    assert at_once == by_id(run(batches, zones))
+    assert at_once == by_id(run(batches, zones, rules))
 
 
 @settings(deadline=None, max_examples=12)
-@given(seed=st.integers(0, 10**6), clock_seed=st.integers(0, 10**6))
-def test_the_clock_only_says_what_the_next_fix_would(seed: int, clock_seed: int) -> None:
+@given(rules=RULES, seed=st.integers(0, 10**6), clock_seed=st.integers(0, 10**6))
+def test_the_clock_only_says_what_the_next_fix_would(
+    rules: Rules, seed: int, clock_seed: int
+) -> None:
     """Looks at the clock at any moment, none ahead of a later fix: nothing new."""
     zones, pings = town(seed)
     random = np.random.default_rng(clock_seed)
@@ -152,15 +176,16 @@ def test_the_clock_only_says_what_the_next_fix_would(seed: int, clock_seed: int)
         looks = random.integers(before.ts_ms, after.ts_ms + 1, int(random.integers(0, 3)))
         clocks.append(sorted(looks.tolist()))
     one_by_one = [[ping] for ping in pings]
-    assert by_id(run(one_by_one, zones)) == by_id(run(one_by_one, zones, clocks))
+    without = by_id(run(one_by_one, zones, rules))
+    assert without == by_id(run(one_by_one, zones, rules, clocks))
 
 
 @settings(deadline=None, max_examples=10)
-@given(seed=st.integers(0, 10**6))
-def test_a_backtest_says_what_was_said_live(seed: int) -> None:
+@given(rules=RULES, seed=st.integers(0, 10**6))
+def test_a_backtest_says_what_was_said_live(rules: Rules, seed: int) -> None:
     """The same pings in a notebook, in whatever order: the same events and visits."""
     zones, pings = town(seed)
-    live = by_id(run([[ping] for ping in pings], zones))
+    live = by_id(run([[ping] for ping in pings], zones, rules))
     mixed = [pings[at] for at in np.random.default_rng(seed).permutation(len(pings)).tolist()]
     table = detect_transitions(
         {
@@ -171,6 +196,7 @@ def test_a_backtest_says_what_was_said_live(seed: int) -> None:
             "acc": [float("nan") if ping.acc is None else ping.acc for ping in mixed],
         },
         ZoneIndex.build(zones),
+        rules=rules,
         dwell_s=THRESHOLDS,
         until=(pings[-1].ts_ms + SETTLED_MS) / 1000,
     )
@@ -182,12 +208,12 @@ def test_a_backtest_says_what_was_said_live(seed: int) -> None:
 
 
 @settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 10**6))
-def test_every_visit_is_well_formed(seed: int) -> None:
+@given(rules=RULES, seed=st.integers(0, 10**6))
+def test_every_visit_is_well_formed(rules: Rules, seed: int) -> None:
     """A visit has one enter, told first, then dwells, each once, and one exit at most."""
     zones, pings = town(seed)
     visits: dict[str, list[Transition]] = {}
-    for each in run([pings[i : i + 7] for i in range(0, len(pings), 7)], zones):
+    for each in run([pings[i : i + 7] for i in range(0, len(pings), 7)], zones, rules):
         visits.setdefault(each.visit, []).append(each)
     for visit in visits.values():
         kinds = [each.kind for each in visit]
@@ -203,6 +229,26 @@ def test_every_visit_is_well_formed(seed: int) -> None:
         assert all(each.ts_ms <= each.decided_ms for each in visit)
         left_ms = [each.ts_ms for each in visit if each.kind is Kind.EXIT]
         assert all(each.ts_ms <= min(left_ms, default=each.ts_ms) for each in visit)
+
+
+@pytest.mark.parametrize("sent", ["one by one", "together"])
+def test_suspects_are_traced_once(sent: str) -> None:
+    """A suspect that waits leaves a trace without a zone; believed in its own batch, none."""
+    plane = Plane()
+    engine = Engine([zone_of({"id": "shop", "rect": [-100, -100, 100, 100]}, plane)])
+    engine.pings([Ping("d", START_MS, *plane.at(0, 0), 8.0)])
+    suspects = [
+        Ping("d", START_MS + 1000 * s, *plane.at(x, 0), 8.0)
+        for s, x in [(10, 300), (20, 303), (30, 300)]
+    ]
+    told = []
+    for batch in [suspects] if sent == "together" else [[each] for each in suspects]:
+        engine.pings(batch)
+        told += [
+            ((each.ts_ms - START_MS) // 1000, each.status, each.zone) for each in engine.traces
+        ]
+    waiting = [(10, "suspect", ""), (20, "suspect", "")] if sent == "one by one" else []
+    assert told == [*waiting, *((s, "applied", "shop") for s in (10, 20, 30))]
 
 
 def test_a_failed_commit_changes_nothing() -> None:
@@ -221,7 +267,7 @@ def test_a_failed_commit_changes_nothing() -> None:
 @pytest.mark.parametrize("what", ["clock", "edit"])
 def test_a_clock_or_an_edit_that_fails_changes_nothing(what: str) -> None:
     """Time and edits are steps like batches: asked twice, they answer the same twice."""
-    zones, pings = town(14)
+    zones, pings = town(128)
     engine = Engine(zones, thresholds_s={zone.id: THRESHOLDS for zone in zones})
     engine.pings(pings[:60])
     before = engine.phases()

@@ -67,7 +67,7 @@ def test_fired_decision(campaign: Make, zone: Make, transition: Make) -> None:
 
 
 def test_only_the_most_specific_zone(campaign: Make, zone: Make, transition: Make) -> None:
-    """Of zones entered at one time the first counts, for a campaign that asks for that; per device."""
+    """Of zones entered at one time the first counts, if a campaign asks for that; per device."""
     zones = [zone(id="shop"), zone(id="mall")]
     moved = [
         transition(id=f"{number:032d}", zone=place, device=device)
