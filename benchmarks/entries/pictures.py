@@ -150,4 +150,5 @@ def _mark(axes: Any, stretch: _Stretch, events: Events) -> str:
     really = int(((true >= stretch.start) & (true <= stretch.end)).sum())
     count = int(within.sum())
     plural = "" if count == 1 else "s"
-    return f"{count} event{plural}, {int((within & right).sum())} of them true; {really} really happened"
+    said = f"{count} event{plural}, {int((within & right).sum())} of them true"
+    return f"{said}; {really} really happened"

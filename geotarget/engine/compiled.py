@@ -6,8 +6,9 @@ lack its wheel get correct answers more slowly (a kernel's loop costs about a hu
 
 Costs: importing numba takes a third of a second. A kernel is compiled at its first call, and is
 then kept beside the module (or in the user's cache folder); where neither place can be written it
-is compiled once per process. All kernels of a service take some 10 seconds on a fresh machine, and
-whoever waits for that is told so (`MESSAGE`): in the log of a service, else on standard error.
+is compiled once per process. On a fresh machine the kernels of an index take some 10 seconds, those
+of a service 18, and whoever waits for that is told so (`MESSAGE`): in the log of a service, else on
+standard error.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ DESCRIPTION: str = (
 )
 
 
-MESSAGE = "compiling kernels, once for this machine; takes some 10 seconds"
+MESSAGE = "compiling kernels, once for this machine; takes 10 to 20 seconds"
 
 
 def _announce() -> None:

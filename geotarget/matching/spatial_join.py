@@ -13,10 +13,11 @@ are therefore asked once more of shapely.
 
 Costs: 25 ns a point to read its coordinates and 20 to 150 for the query; 5 microseconds a zone of
 30 vertices to check its outline and 25 to build it into the index; GeoPandas' own joining of the
-frames. With a million points, of GeoPandas' time: a seventh to a twelfth for the districts of a
-city, a third for 10,000 zones of 30 vertices, half to two thirds for 1,000 (to read the coordinates
-alone takes a sixth there). Zones of 300 vertices with a hundred points each gain nothing in a
-single join, since to check and build them costs as much; with a ready index a fifth to a twentieth.
+frames. Of GeoPandas' time: a sixth to a fourteenth for the districts, wards and post codes of
+cities with half a million points; with a million a quarter for 10,000 zones of 30 vertices (a
+twentieth with a ready index), half for 1,000 (to read the coordinates alone takes a sixth there).
+Zones of 300 vertices with a hundred points each gain nothing in a single join, since to check and
+build them costs as much; with a ready index a fifth to a twentieth.
 """
 
 from __future__ import annotations
