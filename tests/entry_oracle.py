@@ -158,7 +158,9 @@ class Reference:
         outside = [zone for zone in self._places.zones.values() if zone.id not in device.stays]
         stance = device.motion.accept(fix, self.rules)
         self._apply(name, device, fix, decided_ms, zones, stance)
-        if last is not None and fix.ts_ms - last.ts_ms <= 1000 * self.rules.crossed_gap_s:
+        rests = stance.name in {"at rest", "stray"}
+        soon = last is not None and fix.ts_ms - last.ts_ms <= 1000 * self.rules.crossed_gap_s
+        if last is not None and soon and not rests:
             for zone in outside:
                 if zone.id not in device.stays:
                     self._cross(name, zone, last, fix, decided_ms)

@@ -21,7 +21,7 @@ from geotarget.engine.compiled import njit
 from geotarget.engine.distances import hop_m
 from geotarget.engine.live_state import RECENT, Records
 from geotarget.engine.rules import MOST_SUSPECTS
-from geotarget.engine.stance import ON_ITS_WAY, stand
+from geotarget.engine.stance import AT_REST, ON_ITS_WAY, STRAY, stand
 from geotarget.model import FloatArray, IntArray, KeyArray
 
 Record = Any
@@ -48,6 +48,7 @@ FIX = np.dtype(
         ("straight", "?"),  # fast, and not there and back again
         ("moving", "?"),
         ("first", "?"),  # the device's first ping ever
+        ("way", "?"),  # far enough from the fix before, and soon enough, for zones between them
         ("forgotten", "?"),  # so long after the one before that memberships are forgotten
         ("wait_ms", "i8"),  # how long a pending entry of the device waits
         ("seen_ms", "i8"),  # the ping in order before this one
@@ -58,6 +59,9 @@ FIX = np.dtype(
         ("from_acc", "f8"),
     ]
 )
+
+_NEARLY = 0.97
+"""`hop_m` is off by less than this leaves room for."""
 
 _INTERVAL_WEIGHT = 0.2
 _LONGEST_INTERVAL_MS = 600_000.0
@@ -114,8 +118,12 @@ def _accept(fix: Record, device: Record, rules: Record) -> None:
     fix["from_lat"] = device["last_lat"]
     fix["from_acc"] = device["last_acc"]
     fix["forgotten"] = False
+    fix["way"] = False
     if device["known"] != 0:
         gap_ms = float(ms - device["last_ms"])
+        hop = hop_m(lng, lat, device["last_lng"], device["last_lat"])
+        soon = gap_ms <= 1000.0 * rules["crossed_gap_s"]
+        fix["way"] = soon and hop > _NEARLY * max(acc, device["last_acc"])
         fix["forgotten"] = gap_ms > 1000.0 * rules["forget_s"]
         speed = net_speed(
             ms, lng, lat, acc,
@@ -131,6 +139,8 @@ def _accept(fix: Record, device: Record, rules: Record) -> None:
         else:
             device["interval_ms"] += _INTERVAL_WEIGHT * (gap_ms - device["interval_ms"])
     stand(fix, device, rules)
+    if fix["stance"] == AT_REST or fix["stance"] == STRAY:
+        fix["way"] = False  # a device at rest goes nowhere, however far its fixes lie apart
     fix["moving"] = _is_moving(device, ms, lng, lat, acc, rules)
     if device["known"] != 0:
         device["before_lng"] = device["last_lng"]
@@ -238,6 +248,7 @@ def _only_seen(fix: Record, device: Record, rules: Record) -> None:
     """Complete the fix of a suspect, which changes nothing but what zones without a gate know."""
     fix["first"] = False
     fix["moving"] = False
+    fix["way"] = False
     fix["forgotten"] = False
     fix["wait_ms"] = waiting_ms(device, rules)
     fix["from_ms"] = fix["seen_ms"]

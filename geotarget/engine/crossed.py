@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from geotarget.engine.acceptance import OTHER_ZONES
 from geotarget.engine.ellipsoid import SEAM, way_m
 from geotarget.engine.live_state import Records
 from geotarget.engine.phases import CROSSED, EVENT
-from geotarget.engine.rules import Rules
 from geotarget.engine.verdicts import CHORD
 from geotarget.engine.zone_table import ZoneTable
 from geotarget.model import FloatArray, IntArray
@@ -23,7 +21,7 @@ UNSURE = 0.5
 """The probability that a crossing carries: a straight line between two fixes is a guess."""
 
 
-def crossed(fixes: Records, table: ZoneTable, rules: Rules) -> tuple[Records, IntArray, IntArray]:
+def crossed(fixes: Records, table: ZoneTable) -> tuple[Records, IntArray, IntArray]:
     """Return the crossings between each fix and the accepted one before it.
 
     Parameters
@@ -32,8 +30,6 @@ def crossed(fixes: Records, table: ZoneTable, rules: Rules) -> tuple[Records, In
         Records of `FIX`.
     table
         The zones.
-    rules
-        The figures of the rules.
 
     Returns
     -------
@@ -41,10 +37,10 @@ def crossed(fixes: Records, table: ZoneTable, rules: Rules) -> tuple[Records, In
         Records of `EVENT`, and the positions of fix and zone of each. Whether the device counted
         as inside the zone is for the caller to see.
     """
-    ways, length = _ways(fixes, rules)
+    ways = np.flatnonzero(fixes["way"])
     if not ways.size:
         return np.empty(0, EVENT), ways, ways
-    along = fixes[ways]
+    along = fixes.take(ways)
     pairs, fractions = table.index.segments(
         lng=along["from_lng"], lat=along["from_lat"], to_lng=along["lng"], to_lat=along["lat"]
     )
@@ -54,7 +50,7 @@ def crossed(fixes: Records, table: ZoneTable, rules: Rules) -> tuple[Records, In
     valid = (along["from_ms"][way] >= table.starts_ms[zone]) & (
         along["ms"][way] < table.ends_ms[zone]
     )
-    long_enough = (share[1] - share[0]) * length[way] > least
+    long_enough = (share[1] - share[0]) * _length_m(along)[way] > least
     cut = np.flatnonzero(valid & long_enough)
     way, zone, share = way[cut], zone[cut], share[:, cut]
 
@@ -75,21 +71,11 @@ def crossed(fixes: Records, table: ZoneTable, rules: Rules) -> tuple[Records, In
     return events, fix, zone
 
 
-def _ways(fixes: Records, rules: Rules) -> tuple[IntArray, FloatArray]:
-    """Return the fixes whose way from the one before is worth a look, and its length in metres."""
-    gap_ms = fixes["ms"] - fixes["from_ms"]
-    ways = np.flatnonzero(
-        (fixes["zones"] & OTHER_ZONES != 0)
-        & ~fixes["first"]
-        & (gap_ms > 0)
-        & (gap_ms <= 1000.0 * rules.crossed_gap_s)
-    )
-    along = fixes[ways]
+def _length_m(along: Records) -> FloatArray:
+    """Return the length of the way to each fix, metres."""
     east = along["lng"] - along["from_lng"]
     east = np.where(np.abs(east) > SEAM, east - np.copysign(2 * SEAM, east), east)
-    length = way_m(np.stack([east, along["lat"] - along["from_lat"]], axis=1), along["from_lat"])
-    chosen = length > np.maximum(along["acc"], along["from_acc"])
-    return ways[chosen], length[chosen]
+    return way_m(np.stack([east, along["lat"] - along["from_lat"]], axis=1), along["from_lat"])
 
 
 def _longest(pairs: IntArray, fractions: FloatArray) -> IntArray:

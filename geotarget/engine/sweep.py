@@ -100,6 +100,9 @@ def zones_near(
         left = np.int64(np.floor((min(ax[s], bx[s]) + 0.5 * WORLD) / top_side)) - frame[1]
         right = np.int64(np.floor((max(ax[s], bx[s]) + 0.5 * WORLD) / top_side)) - frame[1]
         low = np.int64(np.floor((min(ay[s], by[s]) + 0.5 * WORLD) / top_side)) - frame[2]
+        # what lies a hair west or south of a border is rounded on to it
+        left -= (left + frame[1]) * top_side - 0.5 * WORLD > min(ax[s], bx[s])
+        low -= (low + frame[2]) * top_side - 0.5 * WORLD > min(ay[s], by[s])
         high = np.int64(np.floor((max(ay[s], by[s]) + 0.5 * WORLD) / top_side)) - frame[2]
         for row in range(max(low, 0), min(high + 1, frame[4])):
             for column in range(max(left, 0), min(right + 1, frame[3])):

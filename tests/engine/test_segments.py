@@ -103,3 +103,16 @@ def test_impossible_ways_are_refused() -> None:
         index.segments(lng=[181], lat=[0], to_lng=[0], to_lat=[0])
     with pytest.raises(InvalidPing, match="lng, to_lng: must be of one length"):
         index.segments(lng=[1, 2], lat=[0, 0], to_lng=[0], to_lat=[0])
+
+
+def test_a_way_a_hair_west_of_a_border_of_cells() -> None:
+    """The smallest number below 0 lies west of the meridian, though 180 more rounds it on to it."""
+    south = Zone(id="south", geometry=shapely.box(-180, -90, 180, -89.9))
+    north = Zone(id="north", geometry=shapely.box(-1, 0.5, 1, 1))
+    index = ZoneIndex.build([south, north])
+    hair = -5e-324
+    pairs, fractions = index.segments(
+        lng=[hair, hair], lat=[-89.95, 0.0], to_lng=[hair, hair], to_lat=[-90.0, 1.0]
+    )
+    assert pairs.tolist() == [[0, 1], [0, 1]]
+    assert fractions.tolist() == [[0.0, 0.5], [1.0, 1.0]]
