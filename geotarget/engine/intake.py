@@ -64,3 +64,18 @@ def without(pings: PingBatch, pairs: IntArray, positions: list[int]) -> tuple[Pi
         ),
         np.stack([place[pairs[0]], pairs[1]]),
     )
+
+
+def sliced(batch: PingBatch, first: int, last: int) -> PingBatch:
+    """Take the pings from `first` to before `last`, without copying the arrays."""
+    if first == 0 and last >= len(batch):
+        return batch
+    return PingBatch(
+        batch.device[first:last],
+        batch.ts[first:last],
+        batch.lng[first:last],
+        batch.lat[first:last],
+        batch.acc[first:last],
+        batch.key[first:last],
+        batch.received[first:last],
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from geotarget.engine.intake import sliced
 from geotarget.engine.live_state import LiveState
 from geotarget.engine.rules import Rules
 from geotarget.engine.timers import settle
@@ -102,7 +103,7 @@ def detect_transitions(
     state = LiveState()
     found: list[Transition] = []
     for start in range(0, len(batch), _CHUNK):
-        part = _slice(batch, start, start + _CHUNK)
+        part = sliced(batch, start, start + _CHUNK)
         pairs = zones.query(lng=part.lng, lat=part.lat)
         step = advance(state, part, pairs, table, figures)
         step.apply(state)
@@ -213,16 +214,3 @@ def _keys(ts: IntArray, lng: FloatArray, lat: FloatArray) -> KeyArray:
     mixed ^= lng.view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
     mixed ^= lat.view(np.uint64) * np.uint64(0x165667B19E3779F9)
     return mixed | np.uint64(1)
-
-
-def _slice(batch: PingBatch, start: int, stop: int) -> PingBatch:
-    part = slice(start, stop)
-    return PingBatch(
-        device=batch.device[part],
-        ts=batch.ts[part],
-        lng=batch.lng[part],
-        lat=batch.lat[part],
-        acc=batch.acc[part],
-        key=batch.key[part],
-        received=batch.received[part],
-    )

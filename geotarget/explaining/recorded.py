@@ -8,13 +8,12 @@ thousand zones take a second or two, most of it the traces.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from geotarget.engine import Rules, ZoneIndex
 from geotarget.engine.identity import visit_id
-from geotarget.engine.intake import refused, without
+from geotarget.engine.intake import refused, sliced, without
 from geotarget.engine.live_state import LiveState
 from geotarget.engine.timers import settle
 from geotarget.engine.transitions import advance
@@ -64,7 +63,7 @@ def replay(
     transitions: list[Transition] = []
     end = int(np.searchsorted(pings.ts, high))
     for start in range(0, end, _CHUNK):
-        part = _slice(pings, start, min(start + _CHUNK, end))
+        part = sliced(pings, start, min(start + _CHUNK, end))
         pairs = table.index.query(lng=part.lng, lat=part.lat)
         bad = refused(part, pairs, figures)
         letters += [_letter(part, *each) for each in bad]
@@ -121,17 +120,3 @@ def _standing(state: LiveState, device: str, rules: Rules, now_ms: int) -> Stand
 
 def _letter(pings: PingBatch, position: int, reason: str, detail: str) -> Rejected:
     return Rejected("recording", b"", reason, detail, int(pings.ts[position]))
-
-
-def _slice(pings: PingBatch, start: int, stop: int) -> PingBatch:
-    part = slice(start, stop)
-    return replace(
-        pings,
-        device=pings.device[part],
-        ts=pings.ts[part],
-        lng=pings.lng[part],
-        lat=pings.lat[part],
-        acc=pings.acc[part],
-        key=pings.key[part],
-        received=pings.received[part],
-    )
