@@ -267,7 +267,8 @@ def test_plain_python_gives_the_same_bits() -> None:
         for block in ("numba", "no_such_module")
     )
     assert compiled.stdout == plain.stdout
-    assert ("True\n", "False\n") == (compiled.stderr, plain.stderr)
+    # the first process of a fresh machine says as well that it compiles
+    assert ["True", "False"] == [each.stderr.splitlines()[-1] for each in (compiled, plain)]
 
 
 def border_points(resolution: int) -> tuple[np.ndarray, np.ndarray]:
