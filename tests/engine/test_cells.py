@@ -268,7 +268,8 @@ def test_plain_python_gives_the_same_bits() -> None:
     )
     assert compiled.stdout == plain.stdout
     # the first process of a fresh machine says as well that it compiles
-    assert ["True", "False"] == [each.stderr.splitlines()[-1] for each in (compiled, plain)]
+    assert "True" in compiled.stderr.splitlines()
+    assert ["False"] == plain.stderr.splitlines()
 
 
 def border_points(resolution: int) -> tuple[np.ndarray, np.ndarray]:
