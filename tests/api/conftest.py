@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,11 +15,21 @@ from starlette.testclient import TestClient
 
 from geotarget.api import Services, create_app
 from geotarget.catalog import Catalog
+from geotarget.engine.warm import warm
 from geotarget.ingest import Intake, decode_http
 from geotarget.pipeline import Pipeline
 from geotarget.store import Store
 
 ADMIN = "gt_test_admin_key"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels() -> None:
+    """Compile before a request waits for it: on a fresh machine that takes longer than it may."""
+    warm()
+    for thread in threading.enumerate():
+        if thread.name == "warm":
+            thread.join()
 
 
 @dataclass
