@@ -14,7 +14,7 @@ from typing import Self
 
 import sqlalchemy as sa
 
-from geotarget.store import schema, tables
+from geotarget.store import schema, tables, targeting_tables  # noqa: F401 - its tables belong to the metadata
 from geotarget.store.batch import BatchWriter
 from geotarget.store.campaigns import Campaigns
 from geotarget.store.database import Database, wall_clock_ms

@@ -96,6 +96,8 @@ profile = sa.Table(
     Column("attributes", Text, nullable=False),
     Column("consent", Text, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
+    Column("external_ids", Text, nullable=False, server_default=sa.text("'{}'")),
+    Column("quiet_hours", Text),
 )
 campaign_profile = sa.Table(
     "campaign_profile",
@@ -180,6 +182,11 @@ decision = sa.Table(
     Column("variant", Text),
     Column("offer", Text),
     Column("expires_ms", BigInteger),
+    Column("passed", Text, nullable=False, server_default=sa.text("'{}'")),
+    Column("language", Text, nullable=False, server_default=sa.text("''")),
+    Column("visit", Text, nullable=False, server_default=sa.text("''")),
+    Column("cost_micros", BigInteger, nullable=False, server_default=sa.text("0")),
+    Column("day", Text, nullable=False, server_default=sa.text("''")),
 )
 delivery = sa.Table(
     "delivery",
