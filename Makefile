@@ -32,6 +32,8 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/process.py
+	$(BIN)/python benchmarks/decisions.py
+	$(BIN)/python benchmarks/uplift.py
 
 bench-entries: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.entries
@@ -40,6 +42,8 @@ bench-smoke: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/match.py --smoke
 	$(BIN)/python benchmarks/cells.py --smoke
 	$(BIN)/python benchmarks/pipeline.py --smoke
+	$(BIN)/python benchmarks/decisions.py --smoke
+	$(BIN)/python benchmarks/uplift.py --smoke
 	$(BIN)/python -m benchmarks.entries --smoke
 
 $(VENV)/bin/python:

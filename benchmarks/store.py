@@ -29,7 +29,7 @@ from geotarget.model import (
     Transition,
     Zone,
 )
-from geotarget.store import Store
+from geotarget.store import Store, Turn
 from geotarget.store.database import Database, cursor_of
 
 PINGS, SHARE, WIDTH = 5_000, 0.05, 176
@@ -71,7 +71,7 @@ def batch(random: Random, devices: list[str], number: int, caused: int) -> Batch
     for device in movers[:caused]:
         stamp = f"{now_ms - random.randrange(20_000):012x}"
         event, answer = (f"{stamp}{random.getrandbits(80):020x}" for _ in range(2))
-        zone = f"zone-{random.randrange(10_000)}"
+        zone = f"zone-{random.randrange(1_000)}"
         transitions.append(
             Transition(
                 id=event,
@@ -100,6 +100,12 @@ def batch(random: Random, devices: list[str], number: int, caused: int) -> Batch
                 decided_ms=now_ms,
                 offer=OFFER,
                 expires_ms=now_ms + 3_600_000,
+                variant="a",
+                visit=event,
+                cost_micros=50_000,
+                day="2026-01-01",
+                budget_day="2026-01-01",
+                counts_until_ms=now_ms + 7 * 86_400_000,
             )
         )
         deliveries.append(
@@ -207,15 +213,16 @@ def pages(path: Path) -> None:
             store.put_profile(Profile(f"phone-{number:08x}", {"tier": "gold"}, {"marketing": True}))
         names = [f"phone-{number:08x}" for number in range(0, 2000, 4)]
         pairs = [(f"campaign-{number % 20}", name) for number, name in enumerate(names)]
-        questions: dict[str, Callable[[], object]] = {
-            "profiles_of 500": lambda: store.profiles_of(names),
-            "last_fired of 500": lambda: store.last_fired(pairs),
+        questions: dict[str, Callable[[Turn], object]] = {
+            "profiles_of 500": lambda turn: turn.profiles_of(names),
+            "behaviour_of 500": lambda turn: turn.behaviour_of(names),
+            "last_fired of 500": lambda turn: turn.last_fired(pairs),
         }
-        for what, ask in questions.items():
+        for what, question in questions.items():
             clock = Clock()
             for _ in range(20):
-                with clock.running():
-                    ask()
+                with store.turn() as turn, clock.running():
+                    question(turn)
             clock.show(what, 20 * 500, "key")
 
 

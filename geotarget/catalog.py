@@ -1,9 +1,9 @@
 """What this process matches against, and the only door through which it changes.
 
-Zones, campaigns and endpoints live in the store. The catalogue keeps a compiled copy of them, the
-`Snapshot`: immutable, taken whole by whoever needs it, and replaced by one assignment, so readers
-never lock and never see half a change. A write is checked here, committed by the store under a
-new revision, and only then swapped in. Other processes notice the revision and catch up.
+Zones, campaigns, audiences and endpoints live in the store. The catalogue keeps a compiled copy of
+them, the `Snapshot`: immutable, taken whole by whoever needs it, and replaced by one assignment, so
+readers never lock and never see half a change. A write is checked here, committed by the store
+under a new revision, and only then swapped in. Other processes notice the revision and catch up.
 
 Costs: taking the snapshot is one attribute read. Asking the store for its revision is one short
 query, four times a second. A change costs the covers of the zones that changed and the
@@ -14,22 +14,21 @@ import of many zones holds the others back until its one swap, readers go on und
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import structlog
 
 from geotarget.engine.zone_index import ZoneIndex
 from geotarget.errors import Conflict, InvalidCampaign, NotFound, Problem, StoreError
-from geotarget.model import Campaign, Endpoint, Zone
+from geotarget.model import Audience, Campaign, Endpoint, Zone
 from geotarget.store import Store
-from geotarget.targeting import (
-    CampaignTable,
-    validate_offer,
-    validate_schedule,
-    validate_trigger,
-)
+from geotarget.targeting import CampaignTable
+from geotarget.targeting.audience import validate_audience
+from geotarget.targeting.checks import problems_of
+from geotarget.targeting.trying import try_offers
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +58,8 @@ class Snapshot:
         All endpoints by id.
     table
         Which campaigns listen to which zones.
+    audiences
+        All audiences by id.
     """
 
     revision: int
@@ -67,6 +68,7 @@ class Snapshot:
     campaigns: tuple[Campaign, ...]
     endpoints: Mapping[str, Endpoint]
     table: CampaignTable
+    audiences: Mapping[str, Audience] = field(default_factory=dict)
 
 
 def _accept_any(url: str) -> None:
@@ -74,7 +76,7 @@ def _accept_any(url: str) -> None:
 
 
 class Catalog:
-    """Owns the current snapshot and the life of zones, campaigns and endpoints.
+    """Owns the current snapshot and the life of zones, campaigns, audiences and endpoints.
 
     Thread-safe. The first snapshot is read at once.
 
@@ -146,6 +148,7 @@ class Catalog:
                 return False
             put, removed = self._store.zones(since_revision=before.revision)
             endpoints = {each.id: each for each in self._store.endpoints()}
+            audiences = {each.id: each for each in self._store.audiences()}
             campaigns = tuple(sorted(self._store.campaigns(), key=lambda each: each.id))
             index = _follow_zones(before.index, put, removed)
             zones = before.zones
@@ -158,6 +161,7 @@ class Catalog:
                 campaigns=campaigns,
                 endpoints=MappingProxyType(endpoints),
                 table=CampaignTable.compile(campaigns, index.zones),
+                audiences=MappingProxyType(audiences),
             )
         log.info(
             "catalogue changed",
@@ -165,6 +169,7 @@ class Catalog:
             zones=len(index),
             campaigns=len(campaigns),
             endpoints=len(endpoints),
+            audiences=len(audiences),
         )
         return True
 
@@ -257,35 +262,70 @@ class Catalog:
 
     # -- campaigns --------------------------------------------------------------------------
 
-    def put_campaign(self, campaign: Campaign) -> Campaign:
+    def put_campaign(
+        self, campaign: Campaign, *, by: str = "", problems: Sequence[Problem] = ()
+    ) -> Campaign:
+        """Check and store a campaign; as `save_campaign`, for who does not ask for warnings."""
+        stored, _ = self.save_campaign(campaign, by=by, problems=problems)
+        return stored
+
+    def save_campaign(
+        self, campaign: Campaign, *, by: str = "", problems: Sequence[Problem] = ()
+    ) -> tuple[Campaign, tuple[str, ...]]:
         """Check and store a campaign.
+
+        Parameters
+        ----------
+        campaign
+            Its version is given by the store.
+        by
+            Who does it, for the audit log; empty keeps it out of there.
+        problems
+            What was found wrong with it already.
 
         Returns
         -------
-        Campaign
+        stored : Campaign
             The same with its version.
+        warnings : tuple of str
+            What did not keep it from being stored but is worth a look.
 
         Raises
         ------
         InvalidCampaign
-            Its trigger contradicts itself, its dates or templates can't be read, or it names an
-            endpoint that does not exist; holds all of it.
+            Something in it contradicts itself or can't be read, it names an endpoint or audience
+            that does not exist, or its offer renders for none of the sample profiles; holds all
+            of it.
         """
-        problems = _problems(campaign)
+        found = [*problems, *problems_of(campaign)]
+        warnings: tuple[str, ...] = ()
+        if not found:
+            samples = self._store.some_profiles()
+            tried, warnings = try_offers(campaign, samples, now_ms=time.time_ns() // 1_000_000)
+            found += tried
         with self._lock:
             self.refresh()
-            problems += [
-                Problem(f"$.endpoints[{position}]", name, "no endpoint has this id")
-                for position, name in enumerate(campaign.endpoints)
-                if name not in self._snapshot.endpoints
-            ]
-            if problems:
-                raise InvalidCampaign(*problems)
-            stored = self._store.put_campaign(campaign)
+            found += self._missing(campaign)
+            if found:
+                raise InvalidCampaign(*found)
+            stored = self._store.put_campaign(campaign, by=by)
             self.refresh()
-        return stored
+        return stored, warnings
 
-    def delete_campaign(self, id: str) -> None:
+    def _missing(self, campaign: Campaign) -> list[Problem]:
+        """Return what a campaign names that is not there."""
+        asked = (
+            ("endpoints", "endpoint", campaign.endpoints, self._snapshot.endpoints),
+            ("audiences", "audience", campaign.audiences, self._snapshot.audiences),
+        )
+        return [
+            Problem(f"$.{member}[{position}]", name, f"no {what} has this id")
+            for member, what, names, there in asked
+            for position, name in enumerate(names)
+            if name not in there
+        ]
+
+    def delete_campaign(self, id: str, *, by: str = "") -> None:
         """Forget a campaign; what it decided stays.
 
         Raises
@@ -294,13 +334,52 @@ class Catalog:
             There is none of this id.
         """
         with self._lock:
-            if not self._store.delete_campaign(id):
+            if not self._store.delete_campaign(id, by=by):
                 raise NotFound("campaign", id)
+            self.refresh()
+
+    # -- audiences --------------------------------------------------------------------------
+
+    def put_audience(self, audience: Audience, *, by: str = "") -> Audience:
+        """Check and store an audience; campaigns that name it ask the new rule from now on.
+
+        Returns
+        -------
+        Audience
+            The same with its revision.
+
+        Raises
+        ------
+        InvalidAudience
+            Its rule can't be read, with the column.
+        """
+        validate_audience(audience.rule, path="$.rule")
+        with self._lock:
+            stored = self._store.put_audience(audience, by=by)
+            self.refresh()
+        return stored
+
+    def delete_audience(self, id: str, *, by: str = "") -> None:
+        """Forget an audience that no campaign names.
+
+        Raises
+        ------
+        NotFound
+            There is none of this id.
+        Conflict
+            Campaigns, named in the message, would be left without it.
+        """
+        with self._lock:
+            self.refresh()
+            users = [each.id for each in self._snapshot.campaigns if id in each.audiences]
+            _refuse_users("audience", id, users)
+            if not self._store.delete_audience(id, by=by):
+                raise NotFound("audience", id)
             self.refresh()
 
     # -- endpoints --------------------------------------------------------------------------
 
-    def put_endpoint(self, endpoint: Endpoint) -> Endpoint:
+    def put_endpoint(self, endpoint: Endpoint, *, by: str = "") -> Endpoint:
         """Check and store an endpoint.
 
         Returns
@@ -315,11 +394,11 @@ class Catalog:
         """
         self._check_url(endpoint.url)
         with self._lock:
-            stored = self._store.put_endpoint(endpoint)
+            stored = self._store.put_endpoint(endpoint, by=by)
             self.refresh()
         return stored
 
-    def delete_endpoint(self, id: str) -> None:
+    def delete_endpoint(self, id: str, *, by: str = "") -> None:
         """Forget an endpoint that no campaign uses.
 
         Raises
@@ -332,30 +411,19 @@ class Catalog:
         with self._lock:
             self.refresh()
             users = [each.id for each in self._snapshot.campaigns if id in each.endpoints]
-            if users:
-                named = ", ".join(users[:NAMED_IN_CONFLICT])
-                more = len(users) - NAMED_IN_CONFLICT
-                rest = f" and {more} more" if more > 0 else ""
-                raise Conflict(f"endpoint {id!r} is used by campaigns: {named}{rest}")
-            if not self._store.delete_endpoint(id):
+            _refuse_users("endpoint", id, users)
+            if not self._store.delete_endpoint(id, by=by):
                 raise NotFound("endpoint", id)
             self.refresh()
 
 
-def _problems(campaign: Campaign) -> list[Problem]:
-    """Return everything that is wrong with a campaign by itself."""
-    checks: tuple[Callable[[], None], ...] = (
-        lambda: validate_trigger(campaign.trigger),
-        lambda: validate_schedule(campaign, path="$.schedule"),
-        lambda: validate_offer(campaign.offer),
-    )
-    problems: list[Problem] = []
-    for check in checks:
-        try:
-            check()
-        except InvalidCampaign as error:
-            problems += error.problems
-    return problems
+def _refuse_users(what: str, id: str, users: Sequence[str]) -> None:
+    """Refuse to take away what campaigns use."""
+    if users:
+        named = ", ".join(users[:NAMED_IN_CONFLICT])
+        more = len(users) - NAMED_IN_CONFLICT
+        rest = f" and {more} more" if more > 0 else ""
+        raise Conflict(f"{what} {id!r} is used by campaigns: {named}{rest}")
 
 
 def _follow_zones(index: ZoneIndex, put: Sequence[Zone], removed: Collection[str]) -> ZoneIndex:

@@ -7,6 +7,7 @@
     │   ├── InvalidZone         a GeoJSON feature or file
     │   ├── InvalidPing         a ping or a message of pings
     │   ├── InvalidCampaign     a campaign or its template
+    │   ├── InvalidAudience     a rule of an audience or a campaign
     │   ├── InvalidEndpoint     a webhook endpoint
     │   └── InvalidIndexFile    a file of a saved index: damaged, cut off, of another version
     ├── NotFound                the named thing does not exist
@@ -83,6 +84,10 @@ class InvalidPing(InvalidInput):
 
 class InvalidCampaign(InvalidInput):
     """A campaign that can't be accepted."""
+
+
+class InvalidAudience(InvalidInput):
+    """A rule over profiles and their behaviour that can't be accepted."""
 
 
 class InvalidEndpoint(InvalidInput):

@@ -1,17 +1,18 @@
 """The ping's path, one batch at a time: read this file first.
 
 Where (`engine.zone_index`), what changed (`engine.transitions`), who is told (`targeting`) and what
-must survive (`store`) meet here and nowhere else. One batch is one transaction: transports
-acknowledge after `process` has returned, so a ping is either committed with everything that it
-caused, or it comes again. State in memory moves only after the commit.
+must survive (`store`) meet here and nowhere else. One batch is one transaction, in which what the
+gates ask is read, decided and written: nothing that they saw can have changed when it is committed.
+Transports acknowledge after `process` has returned, so a ping is either committed with everything
+that it caused, or it comes again. State in memory moves only after the commit.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
@@ -19,8 +20,10 @@ import structlog
 from geotarget import metrics
 from geotarget.catalog import Catalog, Snapshot
 from geotarget.engine.acceptance import DUPLICATE, LATE, SUSPECT
+from geotarget.engine.footfall import Collector
 from geotarget.engine.intake import refused, without
 from geotarget.engine.live_state import DEVICE, LiveState
+from geotarget.engine.occupants import invited, outdated
 from geotarget.engine.reconciling import reconcile
 from geotarget.engine.rules import Rules
 from geotarget.engine.step import Step
@@ -29,15 +32,19 @@ from geotarget.engine.transitions import advance
 from geotarget.engine.zone_table import ZoneTable
 from geotarget.model import (
     BatchWrite,
+    Campaign,
     Decision,
     Delivery,
+    Kind,
     Outcome,
     PingBatch,
+    Policy,
+    Profile,
     Rejected,
     Transition,
 )
-from geotarget.store import Store
-from geotarget.targeting import candidates, decide, deliveries
+from geotarget.store import Store, Turn
+from geotarget.targeting import CampaignTable, Ledger, asked, decide, decision_id, deliveries
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +53,9 @@ SETTLED_EVERY_MS = 1_000
 
 BEHIND_S = 5.0
 """The clock of the deadlines stays so far behind, for pings that are still on their way."""
+
+INVITED_AT_ONCE = 1_000
+"""Decisions of one transaction when a campaign asks for those who are inside."""
 
 
 def wall_clock_ms() -> int:
@@ -61,6 +71,15 @@ class _View:
     table: ZoneTable
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What campaigns answered to transitions, what goes out, and whose devices they are."""
+
+    decisions: Sequence[Decision] = ()
+    outbox: Sequence[Delivery] = ()
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+
+
 class Pipeline:
     """Takes batches of pings through the engine and into the store.
 
@@ -74,8 +93,8 @@ class Pipeline:
         Where everything is committed; the state of the last run is restored from it.
     rules
         The figures of the entry rules.
-    offer_max_age_s
-        A transition that is older than this when it is decided fires no offer, seconds.
+    policy
+        What the operator set for all campaigns.
     now_ms
         The clock.
     behind_s
@@ -85,6 +104,8 @@ class Pipeline:
         wait: what comes late may say that a device left before one of them.
     on_commit
         Called after a commit that made deliveries, to wake their sender.
+    footfall
+        Notes how many devices were where; None notes nothing.
     """
 
     def __init__(
@@ -93,24 +114,27 @@ class Pipeline:
         catalog: Catalog,
         store: Store,
         rules: Rules | None = None,
-        offer_max_age_s: float = 900.0,
+        policy: Policy | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
         behind_s: float = BEHIND_S,
         is_live: Callable[[], bool] = lambda: True,
         on_commit: Callable[[], None] = lambda: None,
+        footfall: Collector | None = None,
     ) -> None:
         self._catalog = catalog
         self._store = store
         self._rules = rules or Rules()
-        self._offer_max_age_s = offer_max_age_s
+        self._policy = policy or Policy()
         self._now_ms = now_ms
         self._behind_ms = round(1000 * behind_s)
         self._is_live = is_live
         self._on_commit = on_commit
+        self._footfall = footfall
         devices, states = store.load_devices(width=DEVICE.itemsize)
         self.state = LiveState.restore(devices, states, store.load_members())
         self._view = self._compile(catalog.snapshot)
         self._reconciled = -1
+        self._invited: set[tuple[str, int]] = set()
         self._settled_ms = now_ms()
         self._batch_ms = self._fixed_ms = now_ms()
         self._traced = store.traced_devices(now_ms())
@@ -152,13 +176,14 @@ class Pipeline:
         step = advance(self.state, good, pairs, view.table, self._rules, self._traced)
         metrics.match_batch_seconds.observe(time.perf_counter() - started)
 
-        decisions, outbox = self._decide(view.snapshot, step.transitions)
         letters = [*rejected, *(_letter(pings, *each) for each in bad)]
-        self._commit(step, decisions, outbox, letters)
+        answer = self._commit(view.snapshot, step, letters)
         if len(good):
             self._batch_ms, self._fixed_ms = self._now_ms(), int(np.median(good.ts))
+            if self._footfall is not None:
+                self._footfall.note(self.state, good, step.status, self._batch_ms)
         _count(letters)
-        return _outcome(len(good), bad, step, decisions, outbox)
+        return _outcome(len(good), bad, step, answer)
 
     def _let_time_pass(self, view: _View) -> None:
         """Decide what no ping decides, once a second and a little behind the clock."""
@@ -176,24 +201,31 @@ class Pipeline:
         clock_ms = min(now_ms, self._fixed_ms) if recent else now_ms
         step = settle(self.state, view.table, self._rules, clock_ms - self._behind_ms)
         if not step.is_empty:
-            decisions, outbox = self._decide(view.snapshot, step.transitions)
-            self._commit(step, decisions, outbox, letters=())
-            _tally(step, decisions)
+            answer = self._commit(view.snapshot, step)
+            _tally(step.transitions, answer.decisions)
 
     def _current(self) -> _View:
-        """Return the view of the current snapshot; who stood in a changed zone is judged again."""
+        """Return the view of the current snapshot; who was inside already is looked at again."""
         snapshot = self._catalog.snapshot
         before = None
         if snapshot is not self._view.snapshot:
             before = self._view.table
             self._view = self._compile(snapshot)
         if self._reconciled != snapshot.revision:
-            step = reconcile(self.state, self._view.table, self._rules, before)
-            if not step.is_empty:
-                self._commit(step, decisions=(), outbox=(), letters=())
-                _tally(step, ())
+            for step in self._edited(before):
+                if not step.is_empty:
+                    self._commit(snapshot, step)
+                    _tally(step.transitions, ())
+            for campaign in snapshot.campaigns:
+                if campaign.inside_asked_ms is not None:
+                    self._invite(campaign, campaign.inside_asked_ms)
             self._reconciled = snapshot.revision
         return self._view
+
+    def _edited(self, before: ZoneTable | None) -> Iterator[Step]:
+        """Yield what a changed catalogue does to those inside; each step upon the one before."""
+        yield reconcile(self.state, self._view.table, self._rules, before)
+        yield outdated(self.state, self._view.table)
 
     def _compile(self, snapshot: Snapshot) -> _View:
         metrics.zone_index_version.set(snapshot.revision)
@@ -201,23 +233,63 @@ class Pipeline:
         table = ZoneTable.compile(snapshot.index, snapshot.table.thresholds_s, self._rules)
         return _View(snapshot, table)
 
+    def _commit(self, snapshot: Snapshot, step: Step, letters: Sequence[Rejected] = ()) -> _Answer:
+        """Ask, decide and write in one transaction, then move the state in memory."""
+        footfall = self._footfall
+        with self._store.turn() as turn:
+            answer = self._decide(turn, snapshot, snapshot.table, step.transitions)
+            started = time.perf_counter()
+            turn.write(
+                BatchWrite(
+                    devices=[self.state.ids[row] for row in step.rows.tolist()],
+                    device_states=step.devices.tobytes(),
+                    members_put=step.member_rows(self.state),
+                    members_removed=[(self.state.ids[row], zone) for row, _, zone in step.removed],
+                    transitions=step.transitions,
+                    decisions=answer.decisions,
+                    deliveries=answer.outbox,
+                    rejected=letters,
+                    traces=step.traces,
+                    profiles={device: each.id for device, each in answer.profiles.items()},
+                    footfall=() if footfall is None else footfall.due(self._now_ms()),
+                )
+            )
+        metrics.commit_seconds.observe(time.perf_counter() - started)
+        step.apply(self.state)
+        if footfall is not None:
+            footfall.written()
+        if answer.outbox:
+            self._on_commit()
+        return answer
+
     def _decide(
-        self, snapshot: Snapshot, transitions: Sequence[Transition]
-    ) -> tuple[list[Decision], list[Delivery]]:
-        """Return what the campaigns answer, and what goes to which endpoint."""
+        self,
+        turn: Turn,
+        snapshot: Snapshot,
+        table: CampaignTable,
+        transitions: Sequence[Transition],
+    ) -> _Answer:
+        """Return what the campaigns of a table answer, and what goes to which endpoint."""
         if not transitions:
-            return [], []
-        profiles = self._store.profiles_of(sorted({each.device for each in transitions}))
-        asked = candidates(transitions, table=snapshot.table, profiles=profiles)
+            return _Answer()
+        profiles = turn.profiles_of(sorted({each.device for each in transitions}))
+        needed = asked(transitions, table=table, profiles=profiles)
+        ledger = Ledger(
+            profiles=profiles,
+            behaviour=turn.behaviour_of(needed.profiles),
+            fired=turn.last_fired(needed.pairs),
+            spent=turn.spent(needed.budgets),
+            arms=turn.arms(needed.campaigns),
+        )
         now_ms = self._now_ms()
         decisions = decide(
             transitions,
-            table=snapshot.table,
+            table=table,
             zones=snapshot.zones,
-            profiles=profiles,
-            last_fired=self._store.last_fired(asked),
+            audiences=snapshot.audiences,
+            ledger=ledger,
             now_ms=now_ms,
-            max_age_s=self._offer_max_age_s,
+            policy=self._policy,
         )
         outbox = deliveries(
             transitions,
@@ -228,33 +300,58 @@ class Pipeline:
             profiles=profiles,
             now_ms=now_ms,
         )
-        return decisions, outbox
+        return _Answer(decisions, outbox, profiles)
 
-    def _commit(
-        self,
-        step: Step,
-        decisions: Sequence[Decision],
-        outbox: Sequence[Delivery],
-        letters: Sequence[Rejected],
-    ) -> None:
-        """Write everything in one transaction, then move the state in memory."""
-        with metrics.commit_seconds.time():
-            self._store.write_batch(
-                BatchWrite(
-                    devices=[self.state.ids[row] for row in step.rows.tolist()],
-                    device_states=step.devices.tobytes(),
-                    members_put=step.member_rows(self.state),
-                    members_removed=[(self.state.ids[row], zone) for row, _, zone in step.removed],
-                    transitions=step.transitions,
-                    decisions=decisions,
-                    deliveries=outbox,
-                    rejected=letters,
-                    traces=step.traces,
-                )
-            )
-        step.apply(self.state)
-        if outbox:
-            self._on_commit()
+    def _invite(self, campaign: Campaign, asked_ms: int) -> None:
+        """Let a campaign answer those who are inside already, as its author asked; once.
+
+        After a restart it is asked again as long as a transition of that time would fire: who was
+        answered is known by the ids.
+        """
+        question = (campaign.id, asked_ms)
+        old = self._now_ms() - asked_ms > 1000 * self._policy.max_age_s
+        if question in self._invited or old:
+            return
+        snapshot = self._view.snapshot
+        table = CampaignTable.compile([campaign], snapshot.zones.values())
+        kind = Kind.ENTER if Kind.ENTER in campaign.trigger.on else Kind.DWELL
+        found = invited(
+            self.state,
+            self._view.table,
+            campaign=campaign.id,
+            asked_ms=asked_ms,
+            means=lambda zone: bool(table.listening(zone, kind)),
+            dwell_s=campaign.trigger.dwell_s if kind is Kind.DWELL else None,
+        )
+        for start in range(0, len(found), INVITED_AT_ONCE):
+            with self._store.turn() as turn:
+                left = _unheard(turn, campaign, found[start : start + INVITED_AT_ONCE])
+                answer = self._decide(turn, snapshot, table, left)
+                # these are no movements: history and subscribers of transitions hear nothing
+                outbox = [each for each in answer.outbox if each.campaign]
+                if answer.decisions:
+                    turn.write(BatchWrite(decisions=answer.decisions, deliveries=outbox))
+            _tally((), answer.decisions)
+            if outbox:
+                self._on_commit()
+        self._invited.add(question)
+        log.info("asked for who is inside", campaign=campaign.id, visits=len(found))
+
+
+def _unheard(turn: Turn, campaign: Campaign, transitions: Sequence[Transition]) -> list[Transition]:
+    """Return the transitions whose visit has not heard from a campaign, nor was answered before."""
+    profiles = turn.profiles_of(sorted({each.device for each in transitions}))
+    behaviour = turn.behaviour_of(sorted({each.id for each in profiles.values()}))
+    answered = turn.decided([decision_id(each, campaign.id) for each in transitions])
+    return [
+        each
+        for each in transitions
+        if decision_id(each, campaign.id) not in answered
+        and not any(
+            heard.campaign == campaign.id and heard.visit == each.visit
+            for heard in behaviour[profiles[each.device].id].heard
+        )
+    ]
 
 
 def _letter(pings: PingBatch, position: int, reason: str, sentence: str) -> Rejected:
@@ -281,8 +378,7 @@ def _outcome(
     accepted: int,
     bad: Sequence[tuple[int, str, str]],
     step: Step,
-    decisions: Sequence[Decision],
-    outbox: Sequence[Delivery],
+    answer: _Answer,
 ) -> Outcome:
     """Count what became of a batch, for the caller and for the metrics."""
     outcome = Outcome(
@@ -293,21 +389,21 @@ def _outcome(
         suspects=int((step.status == SUSPECT).sum()),
         holds=step.holds,
         transitions=Counter(each.kind.value for each in step.transitions),
-        decisions=Counter(each.gate for each in decisions),
-        deliveries=len(outbox),
+        decisions=Counter(each.gate for each in answer.decisions),
+        deliveries=len(answer.outbox),
     )
     metrics.pings_late.inc(outcome.late)
     metrics.pings_duplicate.inc(outcome.duplicates)
     metrics.pings_suspect.inc(outcome.suspects)
     for reason, count in outcome.holds.items():
         metrics.holds.labels(reason).inc(count)
-    _tally(step, decisions)
+    _tally(step.transitions, answer.decisions)
     return outcome
 
 
-def _tally(step: Step, decisions: Sequence[Decision]) -> None:
+def _tally(transitions: Sequence[Transition], decisions: Sequence[Decision]) -> None:
     """Count transitions and decisions for the metrics."""
-    for kind, count in Counter(each.kind.value for each in step.transitions).items():
+    for kind, count in Counter(each.kind.value for each in transitions).items():
         metrics.transitions.labels(kind).inc(count)
     for gate, count in Counter(each.gate for each in decisions).items():
         metrics.decisions.labels(gate).inc(count)

@@ -11,12 +11,14 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from geotarget.engine.rules import MOST_SUSPECTS, Rules
 from geotarget.errors import Problem, SettingsError
 from geotarget.geojson import GeometryLimits
+from geotarget.model import Cap, Hours, Policy
+from geotarget.targeting.policy import read_caps, read_hours
 
 _RULES = Rules()
 
@@ -97,6 +99,11 @@ class Settings(BaseSettings):
     )
     request_max_bytes: int = Field(
         8 << 20, ge=1_024, le=1 << 30, description="Largest body of `POST /v1/pings`, bytes."
+    )
+    import_max_bytes: int = Field(
+        1 << 30,
+        ge=1_024,
+        description="Largest body of `PUT /v1/imports/{id}`, bytes; it is read as it comes.",
     )
     dead_letters: int = Field(
         100_000, ge=0, description="How many refused pings are kept; the oldest go first."
@@ -312,6 +319,40 @@ class Settings(BaseSettings):
     offer_max_age_s: float = Field(
         900.0, gt=0, description="An older transition is recorded but fires no offer, seconds."
     )
+    offers_per_transition: int = Field(
+        1, ge=1, le=100, description="How many campaigns may fire on one transition."
+    )
+    offer_caps: Annotated[tuple[Cap, ...], NoDecode, BeforeValidator(read_caps)] = Field(
+        (),
+        description="Most offers to one profile over all campaigns in so many seconds: "
+        "`3/86400,10/604800`; empty means no bound.",
+    )
+    quiet_hours: Annotated[Hours | None, NoDecode, BeforeValidator(read_hours)] = Field(
+        None,
+        description="When nobody gets an offer, `21:00-08:00` in the zone's time zone, unless the "
+        "profile says otherwise; empty means never.",
+    )
+
+    minimum_audience: int = Field(
+        10,
+        ge=3,
+        le=1_000,
+        description="Reports do not show counts of fewer people than this.",
+    )
+
+    reach_days: int = Field(
+        30,
+        ge=0,
+        le=366,
+        description="How long it is kept how many devices were where, by cell and day, for reach "
+        "and lint, days; 0 notes nothing.",
+    )
+    phone_region: str = Field(
+        "",
+        pattern=r"^([A-Z]{2})?$",
+        description="Country (ISO 3166, such as FI) of phone numbers without a country code, for "
+        "customer lists; empty leaves such numbers out.",
+    )
 
     webhook_allow_cidrs: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -374,13 +415,16 @@ class Settings(BaseSettings):
 
     def rules(self) -> Rules:
         """Return the figures of the entry rules."""
-        prefix = "rules_"
-        return Rules(
-            **{
-                name.removeprefix(prefix): getattr(self, name)
-                for name in type(self).model_fields
-                if name.startswith(prefix)
-            }
+        names = [name for name in type(self).model_fields if name.startswith("rules_")]
+        return Rules(**{name.removeprefix("rules_"): getattr(self, name) for name in names})
+
+    def policy(self) -> Policy:
+        """Return what holds for all campaigns."""
+        return Policy(
+            max_age_s=self.offer_max_age_s,
+            offers_per_transition=self.offers_per_transition,
+            caps=self.offer_caps,
+            quiet_hours=self.quiet_hours,
         )
 
     def geometry_limits(self) -> GeometryLimits:
@@ -398,10 +442,7 @@ def settings_table() -> str:
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         default = field.default
-        shown = (
-            ""
-            if default in ("", ())
-            else f"`{str(default).lower() if isinstance(default, bool) else default}`"
-        )
+        text = str(default).lower() if isinstance(default, bool) else str(default)
+        shown = "" if default in ("", (), None) else f"`{text}`"
         rows.append(f"| `GEOTARGET_{name.upper()}` | {shown} | {field.description} |")
     return "\n".join(rows)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import shapely
 
-from benchmarks import goals, report, rounds, zone_sets
+from benchmarks import decisions, goals, report, rounds, zone_sets
 from benchmarks.peers import ENGINES, CellDictionary, Geotarget, TreeOfZones, wrong_pairs
 
 RESULTS = json.loads(report.RESULTS.read_text())
+DECISIONS = json.loads(decisions.RESULTS.read_text())
 
 
 def test_the_page_shows_the_results() -> None:
@@ -171,3 +172,21 @@ def test_tables_name_every_engine() -> None:
     assert ENGINES[0] is Geotarget
     assert CellDictionary in ENGINES
     assert re.fullmatch(r"[a-z0-9_]+", "".join(report.LABELS))
+
+
+def test_decisions_meet_their_goal() -> None:
+    """A hundred campaigns that listen, most refused by trigger or audience, and fast enough."""
+    found = DECISIONS["listening"]
+    assert found["per_s"] >= DECISIONS["goal_per_s"] == decisions.GOAL_PER_S
+    assert found["campaigns"] == 100
+    assert found["shares"]["trigger"] + found["shares"]["audience"] > 0.5
+    assert found["shares"]["fired"] > 0
+
+
+@pytest.mark.parametrize("kind", decisions.FRUITLESS)
+def test_campaigns_that_cannot_match_cost_next_to_nothing(kind: str) -> None:
+    """Ten thousand of them, where one was before, add less than half to a transition."""
+    costs = {row["campaigns"]: row[kind]["us_per_transition"] for row in DECISIONS["fruitless"]}
+    assert set(decisions.SWEEP) == costs.keys()
+    assert costs[10_000] < 1.5 * costs[1]
+    assert decisions.PICTURE.stat().st_size <= 60_000

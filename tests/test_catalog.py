@@ -15,13 +15,26 @@ import shapely
 from geotarget.catalog import Catalog
 from geotarget.errors import (
     Conflict,
+    InvalidAudience,
     InvalidCampaign,
     InvalidEndpoint,
     NotFound,
     Problem,
     StoreError,
 )
-from geotarget.model import Campaign, Endpoint, Kind, Trigger, Zone
+from geotarget.model import (
+    Audience,
+    Budget,
+    Campaign,
+    Cap,
+    Endpoint,
+    Hours,
+    Kind,
+    Profile,
+    Trigger,
+    Variant,
+    Zone,
+)
 from geotarget.store import Store
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -180,20 +193,36 @@ def test_a_campaign_listens_when_put_returns(catalog: Catalog) -> None:
 
 
 def test_everything_wrong_with_a_campaign_is_named_at_once(catalog: Catalog) -> None:
-    """Trigger, dates, templates and endpoints, each with its path; nothing is stored."""
+    """Each part with its path, what the caller found too; nothing is stored."""
     catalog.put_endpoint(endpoint("crm"))
     bad = replace(
         campaign("hello", "crm", "nobody", dwell_s=60),
         starts="soon",
+        hours=(Hours("25:00", "26:00"),),
+        caps=(Cap(0),),
+        budget=Budget(total=1, per_day=2),
+        holdout=2.0,
+        audience="profile.tier =",
+        audiences=("regulars",),
         offer={"text": "{{ profle.name }}"},
+        translations={"sv": {"text": "{{ profle.name }}"}},
     )
     with pytest.raises(InvalidCampaign) as caught:
-        catalog.put_campaign(bad)
-    assert [problem.path for problem in caught.value.problems] == [
+        catalog.put_campaign(bad, problems=[Problem("$.first", "", "seen before")])
+    assert list(dict.fromkeys(problem.path for problem in caught.value.problems)) == [
+        "$.first",
         "$.trigger.dwell_s",
         "$.schedule.starts",
+        "$.schedule.hours[0].from",
+        "$.schedule.hours[0].to",
+        "$.caps.per_profile[0].max",
+        "$.budget.per_day",
+        "$.holdout",
+        "$.audience",
         "$.offer.text",
+        "$.translations.sv.text",
         "$.endpoints[1]",
+        "$.audiences[0]",
     ]
     assert catalog.snapshot.campaigns == ()
 
@@ -219,6 +248,55 @@ def test_an_endpoint_in_use_is_not_deleted(catalog: Catalog) -> None:
         catalog.delete_campaign(f"c{number:02}")
     catalog.delete_endpoint("crm")
     assert dict(catalog.snapshot.endpoints) == {}
+
+
+def test_an_audience_is_compiled_with_the_catalogue(store: Store, catalog: Catalog) -> None:
+    """Its rule is checked, it is in the snapshot at once, and a change keeps the zone index."""
+    catalog.put_zones([zone("a")])
+    index = catalog.snapshot.index
+    stored = catalog.put_audience(Audience("gold", "profile.tier == 'gold'"), by="ann")
+    assert {"gold": stored} == dict(catalog.snapshot.audiences)
+    assert index is catalog.snapshot.index
+    assert dict(catalog.snapshot.audiences) == dict(Catalog(store).snapshot.audiences)
+    with pytest.raises(InvalidAudience) as caught:
+        catalog.put_audience(Audience("bad", "profile.tier ="))
+    assert ["$.rule"] == [problem.path for problem in caught.value.problems]
+    assert ["gold"] == list(catalog.snapshot.audiences)
+
+
+def test_an_audience_in_use_is_not_deleted(catalog: Catalog) -> None:
+    """The refusal names the campaigns; when they are gone it may go."""
+    catalog.put_endpoint(endpoint("crm"))
+    catalog.put_audience(Audience("gold", "true"))
+    catalog.put_campaign(replace(campaign("hello", "crm"), audiences=("gold",)))
+    with pytest.raises(Conflict, match="audience 'gold' is used by campaigns: hello"):
+        catalog.delete_audience("gold")
+    catalog.delete_campaign("hello")
+    catalog.delete_audience("gold")
+    assert {} == dict(catalog.snapshot.audiences)
+    with pytest.raises(NotFound):
+        catalog.delete_audience("gold")
+
+
+def test_offers_are_tried_on_stored_profiles(store: Store, catalog: Catalog) -> None:
+    """What renders for nobody is refused with its path, what fails for some is a warning."""
+    catalog.put_endpoint(endpoint("crm"))
+    loop = "{% for i in (1..profile.n) %}x{% endfor %}"
+    variants = (
+        Variant("a", {"text": "Hello"}, translations={"sv": {"text": loop}}),
+        Variant("b", {"text": loop.replace("profile.n", "9999999")}),
+    )
+    both = replace(campaign("hello", "crm"), offer={}, variants=variants)
+    store.put_profiles([Profile("one", {"n": 10**9}), Profile("two", {"n": 3})])
+    with pytest.raises(InvalidCampaign) as caught:
+        catalog.save_campaign(both)
+    assert ["$.variants[1].offer.text"] == [each.path for each in caught.value.problems]
+    stored, warnings = catalog.save_campaign(replace(both, variants=variants[:1]))
+    (warning,) = warnings
+    assert warning.startswith(
+        "$.variants[0].translations.sv.text: does not render for 1 of 3 sample profiles"
+    )
+    assert (stored,) == catalog.snapshot.campaigns
 
 
 def test_the_operators_rules_on_urls_are_asked_before_storing(store: Store) -> None:

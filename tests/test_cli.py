@@ -90,9 +90,9 @@ def test_all_commands_of_the_contract_are_there() -> None:
     """Nothing that operators rely on is missing."""
     named = {" ".join(path) for path in commands()}
     assert {
-        "up", "serve", "ingest", "deliver", "replay", "fleet", "migrate", "version",
+        "up", "serve", "ingest", "deliver", "replay", "fleet", "migrate", "version", "backtest",
         "settings", "zones import", "zones export", "zones validate",
-        "keys create", "keys list", "keys revoke",
+        "keys create", "keys list", "keys revoke", "profiles import",
     } <= named  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from geotarget.cli.times import read_instant_ms, read_span_s
 from geotarget.errors import InvalidInput
 from geotarget.model import BatchWrite, Decision, Kind, Trace, Transition
 from geotarget.store import Store
-from tests.api.documents import collection, square
+from tests.api.documents import campaign, collection, square
 from tests.test_cli import geotarget
 
 NOW_MS = 1_767_268_800_000
@@ -88,7 +88,12 @@ def test_json_is_what_the_api_answers(database: str) -> None:
     validator_for(ExplainAnswer.model_json_schema(mode="serialization")).validate(answer)
     assert [item["what"] for item in answer["timeline"]] == ["ping", "transition", "decision"]
     assert answer["from"] < answer["to"]
-    assert answer["timeline"][2]["decision"]["gates"][3]["answer"] == "refused"
+    gates = {each["gate"]: each for each in answer["timeline"][2]["decision"]["gates"]}
+    assert len(gates) == 10
+    assert [gates[name]["answer"] for name in ("holdout", "cap", "budget")] == [
+        "passed", "refused", "not asked",
+    ]  # fmt: skip
+    assert gates["cap"]["text"] == "fired 9 s ago"
 
 
 def test_a_trace_is_switched_on_and_off(database: str) -> None:
@@ -176,6 +181,50 @@ def test_what_is_wrong_with_a_recording_is_named(recorded: tuple[Any, ...], tmp_
     (tmp_path / "empty.csv").write_text("device,ts,lat,lng\n")
     done = geotarget("explain", "--device", "d", "--pings", tmp_path / "empty.csv", *recorded[2:])
     assert "the file holds no pings (d)" in done.stderr
+
+
+def test_a_recording_can_be_played_to_campaigns(recorded: tuple[Any, ...], tmp_path: Path) -> None:
+    """What a draft would have said, gate by gate, as a backtest decides it."""
+    draft = campaign("crm", status="draft", audience="profile.tier == 'gold'", audiences=["all"])
+    (tmp_path / "audiences.json").write_text(json.dumps({"all": {"rule": "true"}}))
+    (tmp_path / "campaigns.json").write_text(json.dumps({"bun": draft}))
+    (tmp_path / "people.csv").write_text("id,tier\nd,gold\n")
+    options = (
+        *(*recorded, "--campaigns", tmp_path / "campaigns.json"),
+        *("--audiences", tmp_path / "audiences.json"),
+    )
+    refused = geotarget("explain", "--device", "d", *options)
+    assert refused.returncode == 0, refused.stderr
+    assert "2 rows are no pings" in refused.stderr
+    assert "3 traced pings, 0 refused pings, 1 transition, 1 decision." in refused.stdout
+    assert "(version 1) did not fire: the gate 'audience'" in refused.stdout
+    assert "    passed: trigger, schedule, consent.\n" in refused.stdout
+    assert "    not asked: holdout, cap, budget, arbitration, variant, content." in refused.stdout
+    fired = geotarget("explain", "--device", "d", *options, "--profiles", tmp_path / "people.csv")
+    assert "fired: every gate let it pass; the offer is" in fired.stdout
+    assert "Hello at Kamppi" in fired.stdout
+    assert "audience (in the campaign's own and 'all')" in fired.stdout
+    assert "nothing was sent" not in fired.stdout
+    nobody = geotarget("explain", "--device", "q", *options)
+    assert (nobody.returncode, nobody.stdout) == (2, "")
+    assert "walk.csv: the file holds no pings of this device (q)" in nobody.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (("--campaigns", "walk.csv"), "--campaigns: goes with --pings and --zones"),
+        (("--profiles", "walk.csv"), "--profiles: goes with --campaigns"),
+        (("--audiences", "walk.csv"), "--audiences: goes with --campaigns"),
+    ],
+)
+def test_campaigns_need_a_recording(
+    recorded: tuple[Any, ...], tmp_path: Path, options: tuple[str, str], wanted: str
+) -> None:
+    """Those of the database are the ones that decided."""
+    done = geotarget("explain", "--device", "d", options[0], tmp_path / options[1])
+    assert done.returncode == 2
+    assert wanted in done.stderr
 
 
 # -- times ----------------------------------------------------------------------------------------

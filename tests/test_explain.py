@@ -19,23 +19,33 @@ from geotarget.explaining import (
     Ping,
     Standing,
     explain,
+    gates,
     replay,
     words,
 )
 from geotarget.explaining.story import MOST_OF_A_KIND, MOST_STEPS
 from geotarget.explaining.words import Clock, Place
 from geotarget.model import (
+    Audience,
+    Budget,
+    Campaign,
+    Cap,
     Decision,
     EntryPolicy,
     Kind,
     PingBatch,
+    Profile,
     Rejected,
     Trace,
     Transition,
+    Trigger,
+    Variant,
     Zone,
 )
 from geotarget.store import DeliveryRow
-from geotarget.targeting.decide import FIRED, GATES
+from geotarget.targeting import GATES
+from geotarget.targeting.case import Case, Moment
+from geotarget.targeting.decide import FIRED
 
 LNG, LAT = 24.94, 60.17
 METRE = 1 / 111_195.0
@@ -90,7 +100,7 @@ def test_every_change_of_phase_has_a_sentence() -> None:
 
 def test_every_gate_has_a_sentence() -> None:
     """The gates of campaigns, in the order in which they are asked."""
-    assert list(words.GATES) == [name for name, _ in GATES]
+    assert list(gates.GATES) == [name for name, _ in GATES]
 
 
 @pytest.mark.parametrize("policy", EntryPolicy)
@@ -195,9 +205,9 @@ def test_transitions_say_what_they_rest_on(changes: dict[str, Any], wanted: str)
     assert wanted in words.transition(event(**changes), place, RULES, Clock(dated=False))
 
 
-def decided(gate: str, reason: str = "no") -> Decision:
+def decided(gate: str, reason: str = "no", **more: Any) -> Decision:
     """Return a decision of this gate."""
-    return Decision("d1", "bun", 1, "e1", "d", "d", "kamppi", gate, reason, START_MS)
+    return Decision("d1", "bun", 1, "e1", "d", "d", "kamppi", gate, reason, START_MS, **more)
 
 
 @pytest.mark.parametrize("gate", [name for name, _ in GATES])
@@ -205,21 +215,118 @@ def test_a_refusal_names_its_gate_and_those_that_passed(gate: str) -> None:
     """Those behind it were not asked."""
     names = [name for name, _ in GATES]
     at = names.index(gate)
-    answers = [each.answer for each in words.gates(decided(gate))]
-    assert answers == ["passed"] * at + ["refused"] + ["not asked"] * (len(names) - at - 1)
-    said = words.decision(decided(gate, "the cooldown is 60 s"))
-    assert f"the gate '{gate}'" in said
-    assert "refused: the cooldown is 60 s" in said
-    assert ("passed before that" in said) == (at > 0)
+    made = decided(gate, "the cooldown is 60 s", inputs={"since_s": 9})
+    answers = gates.gates(made)
+    assert [each.answer for each in answers] == (
+        ["passed"] * at + ["refused"] + ["not asked"] * (len(names) - at - 1)
+    )
+    assert (answers[at].text, answers[at].figures) == (made.reason, {"since_s": 9})
+    lines = gates.answers(made)
+    assert (f"passed: {', '.join(names[:at])}" in lines) == (at > 0)
+    assert (f"not asked: {', '.join(names[at + 1 :])}" in lines) == (at < len(names) - 1)
+    said = gates.decision(made)
+    if gate == "holdout":
+        assert "(version 1) held the person back: the cooldown is 60 s; the offer would" in said
+    else:
+        assert f"the gate '{gate}'" in said
+        assert "refused: the cooldown is 60 s" in said
 
 
 def test_a_fired_decision_passed_every_gate() -> None:
     """And one of a gate that nobody knows any more is shown as it is."""
-    assert {each.answer for each in words.gates(decided(FIRED))} == {"passed"}
-    assert "'bun' fired" in words.decision(decided(FIRED))
-    (only,) = words.gates(decided("moon"))
+    assert {each.answer for each in gates.gates(decided(FIRED))} == {"passed"}
+    assert "'bun' (version 1) fired" in gates.decision(decided(FIRED))
+    (only,) = gates.gates(decided("moon"))
     assert (only.gate, only.answer) == ("moon", "refused")
-    assert "the gate 'moon' refused" in words.decision(decided("moon"))
+    assert "the gate 'moon' refused" in gates.decision(decided("moon"))
+
+
+@pytest.mark.parametrize(
+    ("gate", "wanted"),
+    [
+        (FIRED, "the offer is variant 'warm', in 'fi', at a cost of 0.05: {\"text\": \"Hei\"}"),
+        ("holdout", "the offer would have been variant 'warm', in 'fi': {\"text\": \"Hei\"}"),
+    ],
+)
+def test_the_offer_is_told(gate: str, wanted: str) -> None:
+    """Variant, language, cost and text: what was offered, and what a held-out person missed."""
+    cost = 50_000 if gate == FIRED else 0
+    made = decided(gate, variant="warm", language="fi", offer={"text": "Hei"}, cost_micros=cost)
+    assert wanted in gates.decision(made)
+    long = replace(made, offer={"text": "x" * 5_000}, variant=None, language="", cost_micros=0)
+    assert len(gates.decision(long)) < 400
+
+
+@pytest.mark.parametrize(
+    ("gate", "figures", "wanted"),
+    [
+        ("schedule", {"local": "2026-01-02T08:12:00+02:00", "time_zone": "Europe/Helsinki"},
+         "it was Fri 08:12 in Europe/Helsinki"),
+        ("consent", {"consent.marketing": True}, "consent for marketing is given"),
+        ("audience", {"rules": ["own", "gold", "new"]}, "in the campaign's own, 'gold' and 'new'"),
+        ("audience", {"rules": ["gold"]}, "in 'gold'"),
+        ("holdout", {"hash": 0.32887, "holdout": 0.1, "salt": "bun"},
+         "hash 0.3289 is not under 0.1"),
+        ("cap", {"caps": [{"of": "of this campaign", "max": 3, "period_s": 604_800, "count": 1},
+                          {"of": "of all campaigns", "max": 9, "period_s": None, "count": 4},
+                          {"per_visit": 1, "visit": "v", "count": 0}]},
+         ("1 of at most 3 of this campaign in 7 d, 4 of at most 9 of all campaigns so far and 0 of "
+         "at most 1 in this visit")),
+        ("budget", {"total": {"in": "money", "bound": 9_000_000, "spent": 50_000, "needed": 50_000,
+                              "currency": "EUR"},
+                    "per_day": {"in": "money", "bound": 2_500_000, "spent": 0, "allowed": 100_000,
+                                "day": "2026-01-02"}},
+         ("0.05 of 9 EUR were spent in all and 0 of 2.5 were spent on 2026-01-02, 0.1 may be by "
+         "then")),
+        ("budget", {"total": {"in": "offers", "bound": 100, "spent": 12}},
+         "12 of 100 were spent in all"),
+        ("variant", {"variant": "warm", "allocation": "weights"}, "'warm' by weights"),
+        ("variant", {"variant": "b", "allocation": "thompson",
+                     "arms": {"b": {"sent": 40, "converted": 3}, "a": {"sent": 9, "converted": 0}}},
+         "'b' by thompson (a: 0 of 9 converted; b: 3 of 40 converted)"),
+        ("trigger", {"age_s": 3}, '{"age_s": 3}'),
+        ("cap", {"caps": "many"}, '{"caps": "many"}'),
+        ("content", {}, ""),
+    ],
+)  # fmt: skip
+def test_figures_of_gates_that_passed_have_words(
+    gate: str, figures: dict[str, Any], wanted: str
+) -> None:
+    """What each looked at; figures of another version are shown as they are."""
+    assert wanted == gates.looked_at(gate, figures)
+    made = decided(FIRED, passed={gate: figures})
+    assert f"{gate} ({wanted})" in gates.answers(made)[0] or not wanted
+
+
+def test_the_figures_that_gates_leave_are_the_ones_that_have_words() -> None:
+    """A campaign of all gates, decided by them: nothing of it is left as raw figures."""
+    busy = Campaign(
+        id="busy",
+        name="Busy",
+        trigger=Trigger(),
+        offer={},
+        endpoints=("crm",),
+        days=("thu",),
+        audience="profile.tier == 'gold'",
+        audiences=("all",),
+        holdout=0.000001,
+        caps=(Cap(3, 3_600), Cap(9)),
+        per_visit=2,
+        budget=Budget("money", total=9_000_000, per_day=2_000_000),
+        variants=(Variant("a", {"text": "A"}), Variant("b", {"text": "B"})),
+        allocation="thompson",
+        cost_micros=50_000,
+    )
+    person = Profile("d", attributes={"tier": "gold"}, consent={"marketing": True})
+    moment = Moment(
+        event(), square(), person, audiences={"all": Audience("all", "true")}, now_ms=START_MS
+    )
+    case = Case(moment, busy)
+    assert [(name, ask(case)) for name, ask in GATES] == [(name, None) for name, _ in GATES]
+    made = decided(FIRED, passed=case.passed)
+    told = {each.gate: each.text for each in gates.gates(made) if each.text}
+    assert set(told) == set(gates.FIGURES)
+    assert not [text for text in told.values() if text.startswith("{")], told
 
 
 @pytest.mark.parametrize(
@@ -441,7 +548,14 @@ def test_the_timeline_is_in_the_order_of_decisions() -> None:
     kinds = [type(item.about) for item in story.timeline]
     assert kinds == [Rejected, Ping, Transition, Answered, Answered, DeliveryRow]
     said = text_of(story)
-    order = ["broken", "the fix was 38 m inside", "entered", "'bun' fired", "to endpoint", "'tea'"]
+    order = [
+        "broken",
+        "the fix was 38 m inside",
+        "entered",
+        "(version 1) fired",
+        "to endpoint",
+        "'tea'",
+    ]
     assert sorted(order, key=said.index) == order
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,16 +18,24 @@ from geotarget.engine import Rules
 from geotarget.errors import StoreError
 from geotarget.model import (
     BatchWrite,
+    Budget,
     Campaign,
+    Cap,
     Endpoint,
     Kind,
     PingBatch,
+    Policy,
+    Profile,
     Rejected,
+    Spent,
+    Status,
     Trigger,
     Zone,
 )
 from geotarget.pipeline import Pipeline
-from geotarget.store import Store
+from geotarget.store import Store, Turn
+from geotarget.store.counting import EXPOSED
+from geotarget.targeting import GATES
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = 1_760_000_000_000
@@ -99,16 +109,18 @@ def test_a_failed_commit_changes_nothing_and_may_be_repeated(
 ) -> None:
     """After a StoreError the same batch gives the same entry, once."""
     pipeline = make(catalog, store)
-    whole = store.write_batch
+    whole = Turn.write
 
-    def full(batch: BatchWrite) -> None:
+    def full(turn: Turn, batch: BatchWrite) -> None:
+        whole(turn, batch)
         raise StoreError("database or disk is full")
 
-    monkeypatch.setattr(store, "write_batch", full)
+    monkeypatch.setattr(Turn, "write", full)
     with pytest.raises(StoreError):
         pipeline.process(pings(("a", 0, HERE)))
     assert pipeline.state.memberships == 0
-    monkeypatch.setattr(store, "write_batch", whole)
+    assert store.transitions_page().items == []
+    monkeypatch.setattr(Turn, "write", whole)
     assert pipeline.process(pings(("a", 0, HERE))).transitions == {"enter": 1}
     assert len(store.transitions_page().items) == 1
 
@@ -158,7 +170,7 @@ def test_null_island_counts_where_a_zone_covers_it(catalog: Catalog, store: Stor
 
 def test_an_old_transition_is_recorded_but_fires_nothing(catalog: Catalog, store: Store) -> None:
     """Beyond the maximum age the decision is refused by the trigger, with its reason."""
-    pipeline = make(catalog, store, offer_max_age_s=900)
+    pipeline = make(catalog, store, policy=Policy(max_age_s=900))
     outcome = pipeline.process(pings(("a", -1000, HERE)))
     (decision,) = store.decisions_page().items
     assert (dict(outcome.transitions), outcome.deliveries) == ({"enter": 1}, 0)
@@ -293,3 +305,301 @@ def test_an_edited_zone_greets_nobody(catalog: Catalog, store: Store) -> None:
     pipeline.process(pings(("b", 20, there), ("a", 20, HERE)))
     assert len(store.transitions_page().items) == 3
     assert len(store.decisions_page().items) == fired
+
+
+# -- who is inside already ------------------------------------------------------------------
+
+
+def answers(store: Store, campaign: str) -> list[tuple[str, str, str]]:
+    """Return device, gate and transition's kind of a campaign's decisions, first first."""
+    kinds = {each.id: each.kind.value for each in store.transitions_page().items}
+    return [
+        (each.device, each.gate, kinds.get(each.transition, "none"))
+        for each in reversed(store.decisions_page(campaign=campaign).items)
+    ]
+
+
+def cakes(asked: int | None = None, **changes: object) -> Campaign:
+    """Return a campaign on entry; `asked` is the second at which it asked for who is inside."""
+    told = {
+        "id": "cakes",
+        "name": "Cakes",
+        "trigger": Trigger(on=frozenset({Kind.ENTER})),
+        "offer": {"title": "Cakes at {{ zone.id }}"},
+        "endpoints": ("hook",),
+        "with_others": True,
+        "inside_asked_ms": None if asked is None else NOW + 1000 * asked,
+    }
+    return Campaign(**{**told, **changes})  # type: ignore[arg-type]
+
+
+def test_a_changed_campaign_says_nothing_to_those_inside(catalog: Catalog, store: Store) -> None:
+    """Neither a new one nor a new version of one, until somebody comes."""
+    clock = Hands()
+    pipeline = make(catalog, store, now_ms=clock)
+    pipeline.process(pings(("a", 0, HERE)))
+    for title in ("Cakes", "More cakes"):
+        catalog.put_campaign(cakes(offer={"title": title}))
+        pipeline.process(pings())
+        pipeline.process(pings(("a", 10, HERE)))
+    assert answers(store, "cakes") == []
+    pipeline.process(pings(("b", 20, HERE)))
+    assert answers(store, "cakes") == [("b", "fired", "enter")]
+
+
+def test_those_inside_are_told_once_when_a_campaign_asks(catalog: Catalog, store: Store) -> None:
+    """One decision for each who is inside, no transition, and the same after any restart."""
+    clock, woken = Hands(), []
+    catalog.put_endpoint(
+        Endpoint(
+            id="log", url="https://shop.example/log", secret=SECRET, events=("transition.enter",)
+        )
+    )
+    pipeline = make(catalog, store, now_ms=clock, on_commit=lambda: woken.append(True))
+    pipeline.process(pings(("a", 0, HERE), ("b", 0, AWAY), ("c", 1, HERE)))
+    before = store.outbox_size()[0], len(store.transitions_page().items), len(woken)
+    clock.second = 30.0
+    catalog.put_campaign(cakes(asked=30))
+    pipeline.process(pings())
+    expected = [("a", "fired", "none"), ("c", "fired", "none")]
+    assert answers(store, "cakes") == expected
+    after = store.outbox_size()[0], len(store.transitions_page().items), len(woken)
+    assert after == (before[0] + 2, before[1], before[2] + 1)
+    decision = store.decisions_page(campaign="cakes").items[-1]
+    (entry,) = store.transitions_page(device="a").items
+    assert (decision.decided_ms, decision.visit) == (NOW + 30_000, entry.visit)
+    catalog.put_campaign(cakes(asked=30, name="A new name, the same question"))
+    pipeline.process(pings())
+    make(catalog, store, now_ms=clock).process(pings(("a", 40, HERE)))
+    assert answers(store, "cakes") == expected
+    assert store.counts().decisions_fired == 4
+
+
+def test_who_has_heard_in_this_visit_is_not_told_again(catalog: Catalog, store: Store) -> None:
+    """The campaign that greeted them asks for those inside: only who is new to it hears it."""
+    clock = Hands()
+    pipeline = make(catalog, store, now_ms=clock)
+    pipeline.process(pings(("a", 0, HERE)))
+    assert answers(store, "hello") == [("a", "fired", "enter")]
+    hello = store.campaign("hello")
+    assert hello is not None
+    catalog.put_campaign(replace(hello, status=Status.DRAFT))
+    pipeline.process(pings(("b", 10, HERE)))
+    clock.second = 20.0
+    catalog.put_campaign(replace(hello, inside_asked_ms=NOW + 20_000))
+    pipeline.process(pings())
+    assert answers(store, "hello") == [("a", "fired", "enter"), ("b", "fired", "none")]
+
+
+def test_only_who_stood_inside_when_it_asked(catalog: Catalog, store: Store) -> None:
+    """Not who came later (an entry like any other), and not who is on the way out."""
+    clock = Hands()
+    pipeline = make(catalog, store, now_ms=clock)
+    pipeline.process(pings(("a", 0, HERE), ("b", 0, HERE)))
+    pipeline.process(pings(("b", 20, AWAY), ("c", 25, HERE)))
+    clock.second = 30.0
+    catalog.put_campaign(cakes(asked=22))
+    pipeline.process(pings())
+    assert answers(store, "cakes") == [("a", "fired", "none")]
+
+
+def test_an_invitation_that_was_refused_stays_refused(catalog: Catalog, store: Store) -> None:
+    """Asked again after a restart, with a larger budget, nobody is sent what was refused then."""
+    clock = Hands()
+    pipeline = make(catalog, store, now_ms=clock)
+    pipeline.process(pings(("a", 0, HERE), ("b", 0, HERE)))
+    clock.second = 30.0
+    catalog.put_campaign(cakes(asked=30, budget=Budget(total=1)))
+    pipeline.process(pings())
+    expected = [("a", "fired", "none"), ("b", "budget", "none")]
+    assert answers(store, "cakes") == expected
+    waiting = store.outbox_size()[0]
+    catalog.put_campaign(cakes(asked=30, budget=Budget(total=9)))
+    make(catalog, store, now_ms=clock).process(pings())
+    assert (answers(store, "cakes"), store.outbox_size()[0]) == (expected, waiting)
+
+
+def test_of_nested_zones_only_the_most_specific_asks(catalog: Catalog, store: Store) -> None:
+    """Two zones around one device are one moment: the inner one is asked first, the outer waits."""
+    catalog.put_zones([Zone(id="mall", geometry=shapely.box(24.93, 60.16, 24.95, 60.18))])
+    clock = Hands()
+    pipeline = make(catalog, store, now_ms=clock)
+    pipeline.process(pings(("a", 0, HERE)))
+    clock.second = 30.0
+    trigger = Trigger(on=frozenset({Kind.ENTER}), most_specific=True)
+    catalog.put_campaign(cakes(asked=30, trigger=trigger))
+    pipeline.process(pings())
+    found = {each.zone: each.gate for each in store.decisions_page(campaign="cakes").items}
+    assert found == {"shop": "fired", "mall": "trigger"}
+
+
+def test_an_old_question_is_not_asked_after_a_restart(catalog: Catalog, store: Store) -> None:
+    """Beyond the age at which a transition would fire, nothing is decided at all."""
+    clock = Hands()
+    make(catalog, store, now_ms=clock).process(pings(("a", 0, HERE)))
+    catalog.put_campaign(cakes(asked=10))
+    clock.second = 1000.0
+    make(catalog, store, now_ms=clock).process(pings())
+    assert answers(store, "cakes") == []
+
+
+def test_a_failed_invitation_is_made_up_for(
+    catalog: Catalog, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a StoreError the next batch asks again, and everybody hears it once."""
+    pipeline = make(catalog, store)
+    pipeline.process(pings(("a", 0, HERE)))
+    catalog.put_campaign(cakes(asked=0))
+    whole = Turn.write
+
+    def full(turn: Turn, batch: BatchWrite) -> None:
+        whole(turn, batch)
+        raise StoreError("database or disk is full")
+
+    monkeypatch.setattr(Turn, "write", full)
+    with pytest.raises(StoreError):
+        pipeline.process(pings())
+    monkeypatch.setattr(Turn, "write", whole)
+    assert answers(store, "cakes") == []
+    pipeline.process(pings())
+    pipeline.process(pings())
+    assert answers(store, "cakes") == [("a", "fired", "none")]
+
+
+def staying(seconds: int, **changes: object) -> Campaign:
+    """Return a campaign for who has stayed for so long."""
+    trigger = Trigger(on=frozenset({Kind.DWELL}), dwell_s=seconds)
+    return cakes(trigger=trigger, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_dwell_time_that_is_over_was_not_waited_for(
+    catalog: Catalog, store: Store, restart: bool
+) -> None:
+    """A new dwell time, or a changed one, is for those who reach it from now on."""
+    clock = Hands()
+    pipeline = make(catalog, store, now_ms=clock)
+    pipeline.process(pings(("a", 0, HERE), ("b", 550, HERE)))
+    pipeline.process(pings(("a", 580, HERE), ("b", 581, HERE)))
+    clock.second = 582.0
+    catalog.put_campaign(staying(60))
+    if restart:
+        pipeline = make(catalog, store, now_ms=clock)
+    pipeline.process(pings(("a", 590, HERE)))
+    assert dwells(store) == []
+    pipeline.process(pings(("a", 611, HERE), ("b", 612, HERE)))
+    assert dwells(store) == [(610, 60)]
+    catalog.put_campaign(staying(30))
+    pipeline.process(pings(("a", 620, HERE), ("b", 621, HERE)))
+    catalog.put_campaign(staying(700))
+    pipeline.process(pings(("a", 705, HERE), ("b", 706, HERE)))
+    assert sorted(dwells(store)) == [(610, 60), (700, 700)]
+    assert answers(store, "cakes") == [("b", "fired", "dwell"), ("a", "fired", "dwell")]
+
+
+def test_an_edit_and_a_dwell_time_at_once(catalog: Catalog, store: Store) -> None:
+    """Visits that the edit ends stay ended, others live on under the new revision of the zone."""
+    clock = Hands()
+    pipeline = make(catalog, store, now_ms=clock)
+    pipeline.process(pings(("a", 0, HERE), ("b", 0, (24.9415, 60.17))))
+    pipeline.process(pings(("a", 580, HERE), ("b", 580, (24.9415, 60.17))))
+    catalog.put_campaign(staying(60))
+    catalog.put_zones([replace(SHOP, geometry=shapely.box(24.93, 60.169, 24.9405, 60.171))])
+    pipeline.process(pings())
+    assert pipeline.state.memberships == 1
+    assert [each.device for each in store.load_members()] == ["a"]
+    restarted = make(catalog, store, now_ms=clock)
+    restarted.process(pings(("a", 600, HERE), ("b", 600, (24.9415, 60.17))))
+    kinds = sorted((each.device, each.kind.value) for each in store.transitions_page().items)
+    assert kinds == [("a", "enter"), ("b", "enter"), ("b", "reconciled")]
+
+
+def test_a_dwell_campaign_may_ask_for_those_inside(catalog: Catalog, store: Store) -> None:
+    """Those who have stayed so long hear it at once, the others when they have."""
+    clock = Hands()
+    pipeline = make(catalog, store, now_ms=clock)
+    pipeline.process(pings(("a", 0, HERE), ("b", 550, HERE)))
+    pipeline.process(pings(("a", 580, HERE), ("b", 581, HERE)))
+    clock.second = 582.0
+    catalog.put_campaign(staying(60, asked=582))
+    pipeline.process(pings())
+    assert answers(store, "cakes") == [("a", "fired", "none")]
+    pipeline.process(pings(("a", 611, HERE), ("b", 612, HERE)))
+    assert answers(store, "cakes") == [("a", "fired", "none"), ("b", "fired", "dwell")]
+
+
+# -- one transaction ------------------------------------------------------------------------
+
+
+class Withdrawing(Store):
+    """A store in which a profile declines after the match, just before the batch has its turn."""
+
+    declines = ""
+
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Let the profile decline, then give the turn."""
+        if self.declines:
+            device, self.declines = self.declines, ""
+            self.put_profile(Profile(device, consent={"marketing": False}))
+        with super().turn() as turn:
+            yield turn
+
+
+def test_consent_that_is_withdrawn_before_the_commit_is_obeyed(tmp_path: Path) -> None:
+    """The gates read consent in the transaction that fires; who declines later waits for it."""
+    with Withdrawing.open(f"sqlite:///{tmp_path / 'geotarget.db'}") as store:
+        catalog = Catalog(store)
+        catalog.put_zones([SHOP])
+        catalog.put_endpoint(Endpoint(id="hook", url="https://shop.example/hook", secret=SECRET))
+        catalog.put_campaign(cakes())
+        store.put_profile(Profile("a", consent={"marketing": True}))
+        pipeline = make(catalog, store)
+        pipeline.process(pings(("b", 0, AWAY)))
+        store.declines = "a"
+        outcome = pipeline.process(pings(("a", 0, HERE)))
+        assert (dict(outcome.decisions), outcome.deliveries) == ({"consent": 1}, 0)
+        with store.turn() as turn:
+            declined = threading.Thread(
+                target=store.put_profile, args=(Profile("b", consent={"marketing": False}),)
+            )
+            declined.start()
+            declined.join(0.2)
+            assert declined.is_alive(), "nobody else writes during a turn"
+            assert turn.profiles_of(["b"])["b"].consent == {}
+        declined.join(10)
+        profile = store.profile("b")
+        assert profile is not None
+        assert profile.consent == {"marketing": False}
+
+
+def test_a_batch_counts_what_it_does(catalog: Catalog, store: Store) -> None:
+    """Behaviour, tally, exposure, budget and caps are those of its transitions and decisions."""
+    catalog.put_campaign(
+        cakes(budget=Budget(total=2), cost_micros=50_000, caps=(Cap(max=1, period_s=3600),))
+    )
+    store.put_profile(Profile("anna", devices=("a", "b")))
+    pipeline = make(catalog, store)
+    pipeline.process(pings(("a", 0, HERE), ("b", 1, HERE), ("c", 2, HERE), ("d", 3, HERE)))
+    found = [(each.device, each.profile, each.gate)
+             for each in reversed(store.decisions_page(campaign="cakes").items)]  # fmt: skip
+    assert found == [
+        ("a", "anna", "fired"), ("b", "anna", "cap"), ("c", "c", "fired"), ("d", "d", "budget"),
+    ]  # fmt: skip
+    tally = {each.gate: (each.count, each.cost_micros) for each in store.tallies("cakes")}
+    assert tally == {"fired": (2, 100_000), "cap": (1, 0), "budget": (1, 0)}
+    assert sum(each.people for each in store.exposures("cakes")) == 3
+    assert store.budget_days("cakes")[""] == Spent(offers=2, cost_micros=100_000)
+    with store.turn() as turn:
+        behaviour = turn.behaviour_of(["anna", "a", "c"])
+    assert {name: each.visits_total for name, each in behaviour.items()} == {
+        "anna": 2, "a": 0, "c": 1,
+    }  # fmt: skip
+    assert [each.campaign for each in behaviour["anna"].heard] == ["cakes", "hello", "hello"]
+
+
+def test_who_is_exposed_is_known_in_one_way() -> None:
+    """The store counts as exposed exactly those whom the gates let come behind the audience."""
+    names = [name for name, _ in GATES]
+    behind = {*names[names.index("audience") + 1 :], "fired"}
+    assert behind == EXPOSED

@@ -196,27 +196,50 @@ def test_survey_counts_and_finds_the_span(tmp_path: Path) -> None:
     assert Recording(write(tmp_path / "b.csv", "device,ts,lat,lng")).survey().pings == 0
 
 
-def test_out_of_order_is_sorted_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pings come in order of time, equal times in file order; over the bound as they are."""
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_out_of_order_is_sorted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: bool
+) -> None:
+    """Pings come in order of time, equal times in file order, also where memory has no room."""
+    if not in_memory:
+        for name, value in {"SORTED_ROWS": 2, "RUN_ROWS": 2, "BLOCK_ROWS": 1}.items():
+            monkeypatch.setattr(module, name, value)
     path = write(
         tmp_path / "a.csv",
-        "device,ts,lat,lng,id",
-        "a,5,60,24,one",
-        "b,3,61,25,two",
-        "c,x,60,24,bad",
-        "d,5,62,26,three",
+        "device,ts,lat,lng,id,acc",
+        "a,5,60,24,one,",
+        "b,3,61,25,two,8",
+        "c,x,60,24,bad,",
+        "d,5,62,26,three,",
+        "e,9,62,26,four,",
+        "b,3,61,25,five,",
     )
     recording = Recording(path)
     survey = recording.survey()
     bad: list[BadRow] = []
-    assert [ping.id for ping in pings_in_order(recording, survey, bad.append)] == [
-        "two", "one", "three",
-    ]  # fmt: skip
+    found = list(pings_in_order(recording, survey, bad.append))
+    assert [ping.id for ping in found] == ["two", "five", "one", "three", "four"]
+    assert plain(found[0]) == ("b", 3_000, 61.0, 25.0, 8.0, "two")
+    assert plain(found[2]) == ("a", 5_000, 60.0, 24.0, None, "one")
     assert [row.place for row in bad] == ["line 4"]
-    monkeypatch.setattr(module, "SORTED_ROWS", 2)
-    assert [ping.id for ping in pings_in_order(recording, survey, bad.append)] == [
-        "one", "two", "three",
-    ]  # fmt: skip
+
+
+def test_a_sort_on_disk_that_finds_no_room_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder that is full is named, and nothing is left in it."""
+    monkeypatch.setattr(module, "SORTED_ROWS", 1)
+    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_spill", full)
+    path = write(tmp_path / "a.csv", "device,ts,lat,lng", "a,5,60,24", "b,3,61,25")
+    recording = Recording(path)
+    with pytest.raises(InvalidInput, match=r"geotarget-sort-.*can't be sorted.*No space left"):
+        list(pings_in_order(recording, recording.survey(), list[BadRow]().append))
+    assert [each.name for each in tmp_path.iterdir()] == ["a.csv"]
 
 
 def test_limit_counts_pings_not_rows(tmp_path: Path) -> None:

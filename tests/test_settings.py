@@ -9,6 +9,7 @@ import pytest
 
 from geotarget.engine import Rules
 from geotarget.errors import SettingsError
+from geotarget.model import Cap, Hours, Policy
 from geotarget.settings import Settings, settings_table
 
 
@@ -46,6 +47,13 @@ def test_environment_wins_over_default_and_option_over_both(
         ("GEOTARGET_REORDER_WINDOW_S", "31"),
         ("GEOTARGET_WEBHOOK_ALLOW_CIDRS", "everything"),
         ("GEOTARGET_MQTT_PREFIX", "pings/#"),
+        ("GEOTARGET_OFFERS_PER_TRANSITION", "0"),
+        ("GEOTARGET_OFFER_CAPS", "often"),
+        ("GEOTARGET_OFFER_CAPS", "3/86400,"),
+        ("GEOTARGET_OFFER_CAPS", "0/86400"),
+        ("GEOTARGET_OFFER_CAPS", "3/99999999"),
+        ("GEOTARGET_QUIET_HOURS", "21:00"),
+        ("GEOTARGET_QUIET_HOURS", "21:00-25:00"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -55,6 +63,23 @@ def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, va
         Settings.read()
     assert variable in str(caught.value)
     assert value in str(caught.value)
+
+
+def test_the_policy_of_offers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Age, number, caps and quiet hours reach the policy; without them it is the default one."""
+    monkeypatch.setenv("GEOTARGET_OFFER_CAPS", "")
+    monkeypatch.setenv("GEOTARGET_QUIET_HOURS", " ")
+    assert Policy() == Settings.read().policy()
+    monkeypatch.setenv("GEOTARGET_OFFER_MAX_AGE_S", "60")
+    monkeypatch.setenv("GEOTARGET_OFFERS_PER_TRANSITION", "2")
+    monkeypatch.setenv("GEOTARGET_OFFER_CAPS", "3/86400, 10/604800")
+    monkeypatch.setenv("GEOTARGET_QUIET_HOURS", "21:00-08:00")
+    assert Policy(
+        max_age_s=60.0,
+        offers_per_transition=2,
+        caps=(Cap(3, 86_400), Cap(10, 604_800)),
+        quiet_hours=Hours("21:00", "08:00"),
+    ) == Settings.read().policy()  # fmt: skip
 
 
 def test_the_database_lies_in_the_data_folder(tmp_path: Path) -> None:

@@ -9,18 +9,25 @@ from functools import partial
 from fastapi import FastAPI
 
 from geotarget.api import (
+    audiences,
     campaigns,
+    conversions,
     deliveries,
     devices,
     endpoints,
     explain,
+    exports,
     health,
     history,
+    imports,
     keys,
     openapi,
     pings,
+    places,
+    previews,
     problems,
     profiles,
+    reports,
     zones,
 )
 from geotarget.api.auth import Doorkeeper, Scope
@@ -43,6 +50,17 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
         zones.MEDIA_TYPES, limits.geometry.max_collection_bytes, model=zones.FeaturesDocument
     )
     small = Body(JSON, limits.document_bytes, limits.document_depth)
+    rows = Body(
+        imports.MEDIA_TYPES,
+        limits.import_bytes,
+        model=imports.ImportDocument,
+        csv=imports.CSV_EXAMPLE,
+        streamed=True,
+    )
+    report = Body(
+        conversions.MEDIA_TYPES, conversions.MOST_BYTES, model=conversions.ConversionsDocument
+    )
+    place = Body(zones.MEDIA_TYPES, limits.geometry.max_bytes, model=places.PlaceDocument)
     watch = None if open_metrics else s.REPORTS_READ
     return (
         post("/v1/pings", pings.post_pings, s.PINGS_WRITE, batch, status=202, problems=(429,)),
@@ -51,7 +69,13 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
         get("/v1/zones/{id:path}", zones.get_zone, s.ZONES_READ, **zones.ONE),
         put("/v1/zones/{id:path}", zones.put_zone, s.ZONES_WRITE, zone, (429,), **zones.ONE),
         gone("/v1/zones/{id:path}", zones.delete_zone, s.ZONES_WRITE),
+        post("/v1/zones:reach", places.reach_zone, s.REPORTS_READ, place, (404, 409, 429)),
+        post("/v1/zones:lint", places.lint_zone, s.ZONES_READ, place, (404, 429)),
         get("/v1/campaigns", campaigns.list_campaigns, s.CAMPAIGNS_READ),
+        post("/v1/campaigns:preview", previews.preview_draft, s.CAMPAIGNS_READ, small),
+        post("/v1/campaigns/{id:path}:preview", previews.preview_campaign, s.CAMPAIGNS_READ, small),
+        get("/v1/campaigns/{id:path}/versions", campaigns.list_versions, s.CAMPAIGNS_READ),
+        get("/v1/campaigns/{id:path}/variants", campaigns.show_variants, s.CAMPAIGNS_READ),
         get("/v1/campaigns/{id:path}", campaigns.get_campaign, s.CAMPAIGNS_READ),
         put("/v1/campaigns/{id:path}", campaigns.put_campaign, s.CAMPAIGNS_WRITE, small),
         gone("/v1/campaigns/{id:path}", campaigns.delete_campaign, s.CAMPAIGNS_WRITE),
@@ -59,9 +83,19 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
         get("/v1/endpoints/{id:path}", endpoints.get_endpoint, s.ENDPOINTS_READ),
         put("/v1/endpoints/{id:path}", endpoints.put_endpoint, s.ENDPOINTS_WRITE, small),
         gone("/v1/endpoints/{id:path}", endpoints.delete_endpoint, s.ENDPOINTS_WRITE, None, (409,)),
+        get("/v1/audiences", audiences.list_audiences, s.AUDIENCES_READ),
+        post("/v1/audiences:count", audiences.count_audience, s.AUDIENCES_READ, small),
+        get("/v1/audiences/{id:path}", audiences.get_audience, s.AUDIENCES_READ),
+        put("/v1/audiences/{id:path}", audiences.put_audience, s.AUDIENCES_WRITE, small),
+        gone("/v1/audiences/{id:path}", audiences.delete_audience, s.AUDIENCES_WRITE, None, (409,)),
+        get("/v1/profiles/{id:path}/behaviour", profiles.get_behaviour, s.PROFILES_READ),
         get("/v1/profiles/{id:path}", profiles.get_profile, s.PROFILES_READ),
         put("/v1/profiles/{id:path}", profiles.put_profile, s.PROFILES_WRITE, small),
         gone("/v1/profiles/{id:path}", profiles.delete_profile, s.PROFILES_WRITE),
+        get("/v1/imports/{id:path}", imports.get_import, s.PROFILES_READ),
+        put("/v1/imports/{id:path}", imports.put_import, s.PROFILES_WRITE, rows, (409, 429)),
+        get("/v1/conversions", conversions.list_conversions, s.REPORTS_READ),
+        post("/v1/conversions", conversions.post_conversions, s.CONVERSIONS_WRITE, report),
         get("/v1/devices/{id:path}/explain", explain.explain_device, s.REPORTS_READ),
         post("/v1/devices/{id:path}/trace", devices.trace_device, s.TRACES_WRITE, small),
         gone("/v1/devices/{id:path}/trace", devices.end_trace, s.TRACES_WRITE),
@@ -74,6 +108,26 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
             "/v1/deliveries/{id}:replay", deliveries.replay_delivery, s.DELIVERIES_WRITE, status=202
         ),
         get("/v1/dead-letters", deliveries.list_dead_letters, s.REPORTS_READ),
+        get("/v1/reports/campaigns", reports.report_campaigns, s.REPORTS_READ, **reports.ALL),
+        get(
+            "/v1/reports/campaigns/{id:path}",
+            reports.report_campaign,
+            s.REPORTS_READ,
+            **reports.ONE,
+        ),
+        get("/v1/reports/zones/{id:path}", reports.report_zone, s.REPORTS_READ, **reports.ZONE),
+        get(
+            "/v1/exports/zones/{id:path}/visitors",
+            exports.export_visitors,
+            s.EXPORTS_READ,
+            **exports.LIST,
+        ),
+        get(
+            "/v1/exports/audiences/{id:path}",
+            exports.export_audience,
+            s.EXPORTS_READ,
+            **exports.LIST,
+        ),
         get("/v1/keys", keys.list_keys, s.ADMIN),
         post("/v1/keys", keys.create_key, s.ADMIN, small, status=201),
         gone("/v1/keys/{id}", keys.revoke_key, s.ADMIN),

@@ -39,7 +39,11 @@ class Scope(StrEnum):
     ENDPOINTS_WRITE = "endpoints:write"
     PROFILES_READ = "profiles:read"
     PROFILES_WRITE = "profiles:write"
+    AUDIENCES_READ = "audiences:read"
+    AUDIENCES_WRITE = "audiences:write"
+    CONVERSIONS_WRITE = "conversions:write"
     REPORTS_READ = "reports:read"
+    EXPORTS_READ = "exports:read"
     DELIVERIES_WRITE = "deliveries:write"
     TRACES_WRITE = "traces:write"
     ADMIN = "admin"
@@ -54,11 +58,17 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling: `name` is for the log, never the key itself."""
+    """Who is calling: `name` and `key`, its id, are for the log; never the key itself."""
 
     name: str
     scopes: frozenset[str]
     expires_ms: int | None = None
+    key: str = ""
+
+    @property
+    def actor(self) -> str:
+        """Who it is in the audit log."""
+        return f"{self.name} ({self.key})" if self.key else self.name
 
     def require(self, scope: Scope) -> None:
         """Check a scope.
@@ -141,7 +151,7 @@ class Doorkeeper:
         key = self._authenticate(plain, self._now_ms())
         if key is None:
             raise NotAllowed("the API key is unknown, revoked or expired", known=False)
-        caller = Caller(key.name, key.scopes, key.expires_ms)
+        caller = Caller(key.name, key.scopes, key.expires_ms, key.id)
         digest = hashlib.sha256(plain.encode()).digest()
         with self._lock:
             if revocations != self._revocations:

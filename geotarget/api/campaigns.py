@@ -1,197 +1,94 @@
-"""``/v1/campaigns``: triggers, their dates and caps, the offer, and who is told."""
+"""``/v1/campaigns``: who is meant, when, how often, what is offered, and who is told."""
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
 
-from geotarget.api.services import Here
-from geotarget.api.values import Cursor, Document, Id, Limit, Line, Name, NotYet, Page
-from geotarget.catalog import Snapshot
-from geotarget.errors import NotFound
-from geotarget.model import Campaign, Kind, Status, Trigger
+from geotarget.api.campaign_documents import EXAMPLE, CampaignAnswer, CampaignDocument
+from geotarget.api.services import Here, Who
+from geotarget.api.values import Cursor, Id, Limit, Page, instant
+from geotarget.errors import InvalidInput, NotFound, Problem
+from geotarget.targeting.allocation import shares
 
-EXAMPLE: dict[str, Any] = {
-    "name": "Cinnamon bun in Kamppi",
-    "trigger": {"on": ["enter"], "zones": {"tags": ["bakery"]}, "min_confidence": 2},
-    "schedule": {"starts": "2026-01-01", "ends": "2026-01-31"},
-    "caps": {"cooldown_s": 86400},
-    "offer": {
-        "title": "Hello {{ profile.first_name | default: 'neighbour' }}",
-        "text": "A bun for 2 € at {{ zone.name }}",
-    },
-    "endpoints": ["crm"],
-    "valid_s": 3600,
-    "status": "active",
+RESERVED = ("/versions", "/variants")
+"""What an id may not end in: these are addresses of a campaign's own."""
+
+ARM: dict[str, Any] = {
+    "variant": "plain",
+    "weight": 1,
+    "share": 0.5,
+    "sent": 120,
+    "converted": 9,
+    "expected_rate": 0.0806,
 }
-
-Seconds = Annotated[int, Field(ge=1, le=10 * 366 * 86_400)]
-Names = Annotated[list[Name], Field(max_length=10_000)]
-
-
-class ZoneChoice(Document):
-    """Which zones: named, or carrying a tag, and not excluded; all when nothing is named."""
-
-    ids: Names = Field(default=[], description="Zones by id.")
-    tags: Names = Field(default=[], description="Zones that carry one of these tags.")
-    exclude: Names = Field(default=[], description="Zones by id that are never meant.")
-
-
-class TriggerDocument(Document):
-    """Which transitions a campaign answers."""
-
-    on: list[Kind] = Field(
-        default=[Kind.ENTER],
-        max_length=4,
-        description="Kinds of transition: enter, dwell, exit, crossed.",
-        json_schema_extra={"items": {"enum": ["enter", "dwell", "exit", "crossed"]}},
-    )
-    zones: ZoneChoice = Field(default=ZoneChoice(), description="Where.")
-    dwell_s: int | None = Field(
-        default=None, ge=1, le=7 * 86_400, description="How long a dwell lasts, seconds."
-    )
-    min_confidence: int = Field(
-        default=1, ge=1, le=3, description="1 likely, 2 confirmed, 3 certain."
-    )
-    initial: bool = Field(
-        default=True, description="Whether a device that was inside from its first ping counts."
-    )
-    most_specific: bool = Field(
-        default=False,
-        description="Of several zones entered at one time only the one of highest priority, then "
-        "the smallest, counts.",
-    )
-
-
-class ScheduleDocument(Document):
-    """When a campaign holds, in the zone's own time zone unless there is an offset."""
-
-    starts: str | None = Field(
-        default=None, max_length=40, description="Date or date-time, ISO 8601; included."
-    )
-    ends: str | None = Field(
-        default=None, max_length=40, description="Date (included) or date-time (excluded)."
-    )
-    days: NotYet = None
-    hours: NotYet = None
-
-
-class CapsDocument(Document):
-    """How often one profile may get the offer."""
-
-    cooldown_s: Seconds | None = Field(
-        default=None, description="Least time between two offers to one profile, seconds."
-    )
-    per_profile: NotYet = None
-
-
-class CampaignDocument(Document):
-    """A campaign as its author writes it."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
-
-    name: Line = Field(description="For people.")
-    trigger: TriggerDocument = Field(
-        default=TriggerDocument(), description="Which transitions are answered."
-    )
-    schedule: ScheduleDocument | None = Field(default=None, description="When; null is always.")
-    caps: CapsDocument | None = Field(default=None, description="How often; null is every time.")
-    offer: dict[str, Any] = Field(
-        description="JSON whose strings are Liquid templates over `profile`, `zone`, "
-        "`transition`, `campaign` and `now`."
-    )
-    endpoints: Annotated[list[Name], Field(min_length=1, max_length=20)] = Field(
-        description="Ids of the endpoints that are told."
-    )
-    valid_s: Seconds | None = Field(
-        default=None, description="How long an offer holds after its decision, seconds."
-    )
-    status: Status = Field(
-        default=Status.ACTIVE, description="draft, scheduled, active, paused or ended."
-    )
-    audience: NotYet = None
-    budget: NotYet = None
-    holdout: NotYet = None
-    variants: NotYet = None
-
-    def to_campaign(self, id: str) -> Campaign:
-        """Return the campaign that this describes."""
-        trigger, zones = self.trigger, self.trigger.zones
-        schedule = self.schedule or ScheduleDocument()
-        return Campaign(
-            id=id,
-            name=self.name,
-            trigger=Trigger(
-                on=frozenset(trigger.on),
-                zone_ids=frozenset(zones.ids),
-                zone_tags=frozenset(zones.tags),
-                exclude=frozenset(zones.exclude),
-                dwell_s=trigger.dwell_s,
-                min_confidence=trigger.min_confidence,
-                initial=trigger.initial,
-                most_specific=trigger.most_specific,
-            ),
-            offer=self.offer,
-            endpoints=tuple(dict.fromkeys(self.endpoints)),
-            status=self.status,
-            starts=schedule.starts,
-            ends=schedule.ends,
-            cooldown_s=self.caps.cooldown_s if self.caps else None,
-            valid_s=self.valid_s,
-        )
-
-
-class CampaignAnswer(CampaignDocument):
-    """A campaign as it is stored."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"id": "bun", **EXAMPLE, "version": 1, "matches_zones": 3}]}
-    )
-
-    id: str
-    version: int = Field(description="Rises with every change; decisions name it.")
-    matches_zones: int | None = Field(
-        default=None,
-        description="Active zones that the trigger means now: 0 is worth a second look at its "
-        "ids and tags. Null in lists.",
-    )
-
-    @classmethod
-    def of(cls, campaign: Campaign, snapshot: Snapshot | None = None) -> CampaignAnswer:
-        """Return what the API says about a campaign."""
-        trigger = campaign.trigger
-        scheduled = campaign.starts is not None or campaign.ends is not None
-        return cls(
-            id=campaign.id,
-            name=campaign.name,
-            trigger=TriggerDocument(
-                on=sorted(trigger.on),
-                zones=ZoneChoice(
-                    ids=sorted(trigger.zone_ids),
-                    tags=sorted(trigger.zone_tags),
-                    exclude=sorted(trigger.exclude),
-                ),
-                dwell_s=trigger.dwell_s,
-                min_confidence=trigger.min_confidence,
-                initial=trigger.initial,
-                most_specific=trigger.most_specific,
-            ),
-            schedule=(
-                ScheduleDocument(starts=campaign.starts, ends=campaign.ends) if scheduled else None
-            ),
-            caps=CapsDocument(cooldown_s=campaign.cooldown_s) if campaign.cooldown_s else None,
-            offer=dict(campaign.offer),
-            endpoints=list(campaign.endpoints),
-            valid_s=campaign.valid_s,
-            status=campaign.status,
-            version=campaign.version,
-            matches_zones=None if snapshot is None else _matches(trigger, snapshot),
-        )
+Version = Annotated[
+    int | None, Query(ge=1, le=2**31 - 1, description="As it was in this version; now without it.")
+]
 
 
 class CampaignPage(Page[CampaignAnswer]):
     """Campaigns, by id."""
+
+
+class VersionItem(BaseModel):
+    """One version of a campaign."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "version": 1,
+                    "stored": "2026-01-01T12:00:00.000Z",
+                    "campaign": {"id": "bun", **EXAMPLE, "version": 1},
+                }
+            ]
+        }
+    )
+
+    version: int
+    stored: str = Field(description="When it was stored.")
+    campaign: CampaignAnswer
+
+
+class VersionPage(Page[VersionItem]):
+    """Versions of a campaign, newest first."""
+
+
+class ArmItem(BaseModel):
+    """What a variant has come to."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ARM]})
+
+    variant: str
+    weight: float = Field(description="As its author set it.")
+    share: float = Field(description="Which part of the next offers is expected to be this one.")
+    sent: int = Field(description="Offers sent.")
+    converted: int = Field(description="How many of them were followed by a conversion.")
+    expected_rate: float = Field(
+        description="Mean of the distribution that `thompson` draws from: (converted + 1) / "
+        "(sent + 2)."
+    )
+
+
+class ArmsAnswer(BaseModel):
+    """How the variants of a campaign do."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"campaign": "bun", "version": 3, "allocation": "thompson", "variants": [ARM]}
+            ]
+        }
+    )
+
+    campaign: str
+    version: int
+    allocation: str = Field(description="`weights` or `thompson`.")
+    variants: list[ArmItem]
 
 
 def list_campaigns(here: Here, limit: Limit = 100, cursor: Cursor = None) -> CampaignPage:
@@ -203,44 +100,93 @@ def list_campaigns(here: Here, limit: Limit = 100, cursor: Cursor = None) -> Cam
     return CampaignPage(items=[CampaignAnswer.of(each) for each in page.items], next=page.next)
 
 
-def get_campaign(id: Id, here: Here) -> CampaignAnswer:
+def get_campaign(id: Id, here: Here, version: Version = None) -> CampaignAnswer:
     """Show one campaign.
 
-    With its version and the number of active zones that its trigger means at the moment.
+    With its version and the number of active zones that its trigger means at the moment. Any
+    earlier version can be asked for, also of a campaign that is deleted.
     """
-    campaign = here.services.store.campaign(id)
+    campaign = here.services.store.campaign(id, version=version)
     if campaign is None:
-        raise NotFound("campaign", id)
+        raise NotFound("campaign" if version is None else f"version {version} of a campaign", id)
     return CampaignAnswer.of(campaign, here.services.catalog.snapshot)
 
 
-def put_campaign(id: Id, document: CampaignDocument, here: Here) -> CampaignAnswer:
+def put_campaign(id: Id, document: CampaignDocument, here: Here, who: Who) -> CampaignAnswer:
     """Create or replace a campaign.
 
-    It is checked as a whole (endpoints exist, dates can be read, templates parse) and takes
-    effect with the answer, in other processes within a second. Members of the contract that this
-    version does not know yet are refused by name, never ignored.
+    It is checked as a whole (endpoints and audiences exist, dates can be read, rules and templates
+    parse, the offer renders for stored profiles) and takes effect with the answer, in other
+    processes within a second. Who is inside already hears nothing of a change, unless
+    `include_inside` asks for it.
     """
-    catalog = here.services.catalog
-    stored = catalog.put_campaign(document.to_campaign(id))
-    return CampaignAnswer.of(stored, catalog.snapshot)
+    if id.endswith(RESERVED):
+        reason = f"may not end in {' or '.join(RESERVED)}"
+        raise InvalidInput(Problem("id", id, reason))
+    catalog, store = here.services.catalog, here.services.store
+    before = store.campaign(id)
+    asked_ms = before.inside_asked_ms if before else None
+    if document.include_inside:
+        asked_ms = time.time_ns() // 1_000_000
+    campaign = document.to_campaign(id, inside_asked_ms=asked_ms)
+    stored, warnings = catalog.save_campaign(campaign, by=who, problems=document.problems())
+    return CampaignAnswer.of(stored, catalog.snapshot, warnings)
 
 
-def delete_campaign(id: Id, here: Here) -> None:
+def delete_campaign(id: Id, here: Here, who: Who) -> None:
     """Delete a campaign.
 
-    Its decisions and deliveries stay in the history; what is on its way is still delivered.
+    Its versions, decisions and deliveries stay in the history; what is on its way is still
+    delivered.
     """
-    here.services.catalog.delete_campaign(id)
+    here.services.catalog.delete_campaign(id, by=who)
 
 
-def _matches(trigger: Trigger, snapshot: Snapshot) -> int:
-    """Count the active zones that a trigger means."""
-    everywhere = not trigger.zone_ids and not trigger.zone_tags
-    return sum(
-        zone.id not in trigger.exclude
-        and (
-            everywhere or zone.id in trigger.zone_ids or not trigger.zone_tags.isdisjoint(zone.tags)
-        )
-        for zone in snapshot.index.zones
+def list_versions(id: Id, here: Here, limit: Limit = 100, cursor: Cursor = None) -> VersionPage:
+    """List the versions of a campaign.
+
+    Newest first, each with its time and as it was; decisions name the version that decided. Also of
+    a campaign that is deleted.
+    """
+    page = here.services.store.campaign_versions(id, limit=limit, cursor=cursor)
+    if not page.items and cursor is None:
+        raise NotFound("campaign", id)
+    return VersionPage(
+        items=[
+            VersionItem(
+                version=each.version, stored=instant(at_ms), campaign=CampaignAnswer.of(each)
+            )
+            for at_ms, each in page.items
+        ],
+        next=page.next,
+    )
+
+
+def show_variants(id: Id, here: Here) -> ArmsAnswer:
+    """Show how the variants of a campaign do.
+
+    What each has come to, and which part of the next offers it is expected to get: with
+    `thompson` that is the state of the bandit. Empty for a campaign with a single offer.
+    """
+    store = here.services.store
+    campaign = store.campaign(id)
+    if campaign is None:
+        raise NotFound("campaign", id)
+    arms = {(id, variant): arm for variant, arm in store.arms(id).items()}
+    weights = {each.id: each.weight for each in campaign.variants}
+    return ArmsAnswer(
+        campaign=id,
+        version=campaign.version,
+        allocation=campaign.allocation,
+        variants=[
+            ArmItem(
+                variant=each.variant,
+                weight=weights[each.variant],
+                share=each.share,
+                sent=each.sent,
+                converted=each.converted,
+                expected_rate=each.mean,
+            )
+            for each in shares(campaign, arms)
+        ],
     )

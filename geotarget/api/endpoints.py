@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from geotarget.api.services import Here
+from geotarget.api.services import Here, Who
 from geotarget.api.values import PLAIN_TEXT, Cursor, Document, Id, Limit, Line, Page
 from geotarget.errors import NotFound
 from geotarget.model import Endpoint
@@ -135,7 +135,7 @@ def get_endpoint(id: Id, here: Here) -> EndpointAnswer:
     return EndpointAnswer.of(endpoint)
 
 
-def put_endpoint(id: Id, document: EndpointDocument, here: Here) -> EndpointAnswer:
+def put_endpoint(id: Id, document: EndpointDocument, here: Here, who: Who) -> EndpointAnswer:
     """Create or replace an endpoint.
 
     A new endpoint without a secret gets one, and the answer shows it this once. Changing an
@@ -152,16 +152,17 @@ def put_endpoint(id: Id, document: EndpointDocument, here: Here) -> EndpointAnsw
             secret=secret or (before.secret if before else ""),
             description=document.description,
             events=None if document.events is None else tuple(document.events),
-        )
+        ),
+        by=who,
     )
     here.services.wake_delivery()
     return EndpointAnswer.of(stored, secret=secret)
 
 
-def delete_endpoint(id: Id, here: Here) -> None:
+def delete_endpoint(id: Id, here: Here, who: Who) -> None:
     """Delete an endpoint.
 
     Refused while a campaign names it. What waits for it counts as failed, and can be replayed when
     there is an endpoint of this id again.
     """
-    here.services.catalog.delete_endpoint(id)
+    here.services.catalog.delete_endpoint(id, by=who)

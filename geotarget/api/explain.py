@@ -49,9 +49,11 @@ PING: dict[str, Any] = {
     "zones": [MEANT],
 }
 GATE: dict[str, Any] = {
-    "gate": "trigger",
-    "asks": "is the transition recent, certain and complete enough",
+    "gate": "cap",
+    "asks": "has the person heard little enough, of this campaign and of all",
     "answer": "passed",
+    "text": "1 of at most 3 of this campaign in 7 d",
+    "figures": {"caps": [{"of": "of this campaign", "max": 3, "period_s": 604800, "count": 1}]},
 }
 EXAMPLE: dict[str, Any] = {
     "device": "device-17",
@@ -158,6 +160,8 @@ class GateAnswer(BaseModel):
     gate: str
     asks: str = Field(description="Its question.")
     answer: Literal["passed", "refused", "not asked"]
+    text: str = Field(description="Why it refused, or what it let pass; empty where that is plain.")
+    figures: dict[str, Any] = Field(description="What it looked at; empty where that was nothing.")
 
 
 class AnsweredAnswer(DecisionAnswer):
@@ -165,7 +169,7 @@ class AnsweredAnswer(DecisionAnswer):
 
     model_config = ConfigDict(json_schema_extra={"examples": [DECISION | {"gates": [GATE]}]})
 
-    gates: list[GateAnswer] = Field(description="`inputs` is what the refusing one looked at.")
+    gates: list[GateAnswer] = Field(description="All ten, in the order in which they are asked.")
 
     @classmethod
     def of_answered(cls, answered: Answered) -> AnsweredAnswer:
@@ -173,7 +177,13 @@ class AnsweredAnswer(DecisionAnswer):
         return cls(
             **DecisionAnswer.of(answered.decision).model_dump(),
             gates=[
-                GateAnswer(gate=each.gate, asks=each.asks, answer=each.answer)  # type: ignore[arg-type] # one of three
+                GateAnswer(
+                    gate=each.gate,
+                    asks=each.asks,
+                    answer=each.answer,  # type: ignore[arg-type] # one of three
+                    text=each.text,
+                    figures=dict(each.figures),
+                )
                 for each in answered.gates
             ],
         )

@@ -42,8 +42,16 @@ DECISION: dict[str, Any] = {
     "reason": "all gates passed",
     "time": "2026-01-01T12:00:15.000Z",
     "inputs": {},
-    "variant": None,
-    "offer": {"title": "Hello Aino", "text": "A bun for 2 € at Kamppi"},
+    "passed": {
+        "cap": {"caps": [{"of": "of this campaign", "max": 3, "period_s": 604800, "count": 1}]}
+    },
+    "held_out": False,
+    "variant": "warm",
+    "language": "fi",
+    "offer": {"title": "Hei Aino", "text": "Pulla 2 € · Kamppi"},
+    "cost": 0.05,
+    "visit": "019b79a2c0fa77aa",
+    "day": "2026-01-01",
     "expires": "2026-01-01T13:00:15.000Z",
 }
 
@@ -132,12 +140,29 @@ class DecisionAnswer(BaseModel):
     device: str
     profile: str
     zone: str
-    gate: str = Field(description="`fired`, or the first gate that refused.")
+    gate: str = Field(
+        description="`fired`, or the first gate that refused: trigger, schedule, consent, "
+        "audience, holdout, cap, budget, arbitration, variant, content."
+    )
     reason: str = Field(description="Why, in words.")
     time: str = Field(description="When it was decided.")
     inputs: dict[str, Any] = Field(description="What the gate looked at.")
-    variant: str | None
-    offer: dict[str, Any] | None = Field(description="As it was rendered; null if refused.")
+    passed: dict[str, dict[str, Any]] = Field(
+        description="What the gates before it looked at; those that had nothing to look at are "
+        "left out."
+    )
+    held_out: bool = Field(
+        description="The profile belongs to the control group: `offer` was not sent."
+    )
+    variant: str | None = Field(description="Null without variants.")
+    language: str = Field(description="Tag of the translation; empty for the offer as written.")
+    offer: dict[str, Any] | None = Field(
+        description="As it was rendered; what would have been sent to a held-out profile; else "
+        "null."
+    )
+    cost: float = Field(description="What it costs, in the campaign's currency; 0 if refused.")
+    visit: str = Field(description="The stay that it belongs to.")
+    day: str = Field(description="Its date in the zone's own time zone, as in reports.")
     expires: str | None = Field(description="Until when the offer holds.")
 
     @classmethod
@@ -155,8 +180,14 @@ class DecisionAnswer(BaseModel):
             reason=decision.reason,
             time=instant(decision.decided_ms),
             inputs=dict(decision.inputs),
-            variant=decision.variant,
+            passed={gate: dict(figures) for gate, figures in decision.passed.items()},
+            held_out=decision.held_out,
+            variant=decision.variant or None,
+            language=decision.language,
             offer=None if decision.offer is None else dict(decision.offer),
+            cost=decision.cost_micros / 1_000_000,
+            visit=decision.visit,
+            day=decision.day,
             expires=instant_or_none(decision.expires_ms),
         )
 

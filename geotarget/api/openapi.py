@@ -32,7 +32,7 @@ from geotarget.api.problems import (
     UNKNOWN_CALLER,
     ProblemDetails,
 )
-from geotarget.api.route import Row
+from geotarget.api.route import Body, Row
 from geotarget.errors import Conflict, InvalidInput, Overloaded
 
 SECURITY = "ApiKey"
@@ -51,9 +51,13 @@ TAGS: dict[str, str] = {
     "Zones": "Places, as GeoJSON.",
     "Campaigns": "Which transitions are answered, with which offer.",
     "Endpoints": "Where webhooks go.",
-    "Profiles": "What is known of a device's owner.",
+    "Profiles": "What is known of the owner of devices; one by one or from a file.",
+    "Audiences": "Rules over people, for many campaigns.",
+    "Conversions": "What customers did afterwards, as your systems report it.",
     "Devices": "Where a device stands, and why it did or did not enter and fire.",
     "History": "What happened, what was decided and what was delivered.",
+    "Reports": "What came of it: results of campaigns, lift, foot traffic.",
+    "Exports": "Lists of people for other systems: consent checked, and noted in the audit log.",
     "Keys": "API keys and their scopes.",
     "Health": "For those who run it.",
 }
@@ -67,6 +71,7 @@ WHY: dict[int, str] = {
     **{status: row.title for status, row in PLAIN.items()},
 }
 
+CSV = "text/csv"
 LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 CONTENT_POLICY = (
@@ -136,24 +141,36 @@ def _complete(operation: dict[str, Any], row: Row, schemas: dict[str, Any]) -> N
         operation["security"] = [{SECURITY: []}]
         operation["description"] += f"\n\nNeeds the scope `{row.scope.value}`."
     if row.body is not None and row.body.model is not None:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {media: _content(row.body.model) for media in row.body.takes},
-        }
+        operation["requestBody"] = _taken(row.body)
     responses = operation["responses"]
     for unknown in ("422", "default"):
         responses.pop(unknown, None)
     if row.answer is not None:
         responses[str(row.status)]["content"] = {row.gives: _content(row.answer)}
-    for status, model in row.also.items():
-        content = {row.gives: _content(model)}
-        responses[str(status)] = {"description": WHY[status], "content": content}
-    for status in row.statuses():
-        content = {MEDIA_TYPE: _content(ProblemDetails)}
-        responses[str(status)] = {"description": WHY[status], "content": content}
+    if row.csv:
+        content = responses[str(row.status)].setdefault("content", {})
+        content[CSV] = _sheet(row.csv)
+    told = [(status, row.gives, model) for status, model in row.also.items()]
+    told += [(status, MEDIA_TYPE, ProblemDetails) for status in row.statuses()]
+    for status, media, model in told:
+        responses[str(status)] = {"description": WHY[status], "content": {media: _content(model)}}
     for body in (operation.get("requestBody", {}), *responses.values()):
         for media, content in body.get("content", {}).items():
             _exemplify(media, content, schemas)
+
+
+def _taken(body: Body) -> dict[str, Any]:
+    """Return the description of a request's body that its handler reads itself."""
+    assert body.model is not None
+    content = {media: _content(body.model) for media in body.takes}
+    if body.csv:
+        content[CSV] = _sheet(body.csv)
+    return {"required": True, "content": content}
+
+
+def _sheet(example: str) -> dict[str, Any]:
+    """Return the description of a body that is CSV."""
+    return {"schema": {"type": "string", "examples": [example]}}
 
 
 def _content(model: type[BaseModel]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from geotarget.errors import (
     BrokerError,
     Conflict,
     GeotargetError,
+    InvalidAudience,
     InvalidCampaign,
     InvalidEndpoint,
     InvalidInput,
@@ -65,6 +66,7 @@ class Row:
 TABLE: Mapping[type[GeotargetError], Row] = {
     InvalidZone: Row(422, "invalid-zone", "The zone can't be accepted"),
     InvalidPing: Row(422, "invalid-ping", "The pings can't be accepted"),
+    InvalidAudience: Row(422, "invalid-audience", "The audience can't be accepted"),
     InvalidCampaign: Row(422, "invalid-campaign", "The campaign can't be accepted"),
     InvalidEndpoint: Row(422, "invalid-endpoint", "The endpoint can't be accepted"),
     InvalidInput: Row(422, "invalid-input", "The request can't be accepted"),
@@ -231,12 +233,12 @@ def _methods(request: Request) -> list[str]:
 async def _invalid(_: Request, error: Exception) -> Response:
     """Tell what the schema of a request refuses."""
     assert isinstance(error, RequestValidationError)
-    problems = [_from_pydantic(each) for each in error.errors()]
+    problems = [problem_of(each) for each in error.errors()]
     return respond(TABLE[InvalidInput], shorten(problems), problems=problems)
 
 
-def _from_pydantic(error: Mapping[str, Any]) -> Problem:
-    """Return a finding of pydantic in our words."""
+def problem_of(error: Mapping[str, Any]) -> Problem:
+    """Return a finding of pydantic in our words; its place begins with ``body`` or a parameter."""
     origin, *steps = error["loc"] or ("body",)
     path = "$"
     for step in steps:

@@ -1,57 +1,244 @@
-"""``/v1/profiles``: what is known of a device's owner, under a pseudonymous id."""
+"""``/v1/profiles``: what is known of the owner of some devices, under a pseudonymous id."""
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from geotarget.api.services import Here
-from geotarget.api.values import Document, Id, Name
+from geotarget import behaviour as history
+from geotarget.api.campaign_parts import HoursDocument
+from geotarget.api.services import Here, Who
+from geotarget.api.values import Document, Id, Name, instant, instant_or_none, units
 from geotarget.errors import NotFound
-from geotarget.model import Profile
+from geotarget.geojson.properties import id_problem
+from geotarget.model import Behaviour, Profile
+from geotarget.profile_files import (
+    MOST_ATTRIBUTES,
+    MOST_DEVICES,
+    MOST_EXTERNAL_ID,
+    MOST_EXTERNAL_IDS,
+    MOST_PURPOSES,
+)
 
 EXAMPLE: dict[str, Any] = {
     "attributes": {"first_name": "Aino", "language": "fi", "tier": "gold"},
     "consent": {"marketing": True},
+    "external_ids": {"crm": "4711"},
+    "devices": ["device-17"],
+    "quiet_hours": {"from": "22:00", "to": "07:00"},
 }
+WINDOWS = (7, 30, 90)
 
 
-class ProfileDocument(Document):
-    """A profile as it is written."""
+def _check_device(id: str) -> str:
+    if reason := id_problem(id):
+        raise ValueError(reason)
+    return id
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    attributes: Annotated[dict[str, Any], Field(max_length=1000)] = Field(
-        default={}, description="Any JSON; offers may use all of it."
+DeviceId = Annotated[
+    str, StringConstraints(min_length=1, max_length=128), AfterValidator(_check_device)
+]
+ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=MOST_EXTERNAL_ID)]
+
+
+class ProfileBody(Document):
+    """What is both written and shown of a profile."""
+
+    attributes: Annotated[dict[str, Any], Field(max_length=MOST_ATTRIBUTES)] = Field(
+        default={}, description="Any JSON; rules and offers may use all of it."
     )
-    consent: Annotated[dict[Name, bool], Field(max_length=100)] = Field(
+    consent: Annotated[dict[Name, bool], Field(max_length=MOST_PURPOSES)] = Field(
         default={},
         description="By purpose: true given, false refused.",
         json_schema_extra={"additionalProperties": False},
     )
+    external_ids: Annotated[dict[Name, ExternalId], Field(max_length=MOST_EXTERNAL_IDS)] = Field(
+        default={},
+        description="Ids in other systems, by their name: `crm`, `email`, `phone` …",
+        json_schema_extra={"additionalProperties": False},
+    )
+    quiet_hours: HoursDocument | None = Field(
+        default=None,
+        description="When it wants to hear nothing, local to the zone; null is what the operator "
+        "set.",
+    )
 
 
-class ProfileAnswer(ProfileDocument):
+class ProfileDocument(ProfileBody):
+    """A profile as it is written."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    devices: Annotated[list[DeviceId], Field(max_length=MOST_DEVICES)] | None = Field(
+        default=None,
+        description="Exactly these devices are linked to it, and taken from whoever had them; "
+        "left out or null, its links stay as they are.",
+    )
+
+    def to_profile(self, id: str) -> Profile:
+        """Return the profile that this describes."""
+        return Profile(
+            id=id,
+            attributes=self.attributes,
+            consent=self.consent,
+            external_ids=self.external_ids,
+            devices=tuple(dict.fromkeys(self.devices or ())),
+            quiet_hours=None if self.quiet_hours is None else self.quiet_hours.to_hours(),
+        )
+
+
+class ProfileAnswer(ProfileBody):
     """A profile as it is stored."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "device-17", **EXAMPLE}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "aino", **EXAMPLE}]})
 
     id: str
+    devices: list[str] = Field(
+        description="Linked to it. A device that is linked to none is its own profile."
+    )
 
     @classmethod
     def of(cls, profile: Profile) -> ProfileAnswer:
         """Return what the API says about a profile."""
+        quiet = profile.quiet_hours
         return cls(
-            id=profile.id, attributes=dict(profile.attributes), consent=dict(profile.consent)
+            id=profile.id,
+            attributes=dict(profile.attributes),
+            consent=dict(profile.consent),
+            external_ids=dict(profile.external_ids),
+            devices=list(profile.devices),
+            quiet_hours=None if quiet is None else HoursDocument.of(quiet),
+        )
+
+
+class WindowItem(BaseModel):
+    """What was done within some days."""
+
+    days: int = Field(description="So many times 24 hours, until now.")
+    visits: int
+    dwell_s: int = Field(description="Time spent in zones on visits that are over, seconds.")
+    offers: int = Field(description="Offers sent.")
+    purchases: int = Field(description="Reported conversions.")
+
+
+class ZoneItem(BaseModel):
+    """What was done in one zone within 90 days."""
+
+    zone: str
+    visits: int
+    last_visit: str
+    dwell_s: int
+
+
+class PurchaseItem(BaseModel):
+    """One conversion."""
+
+    time: str
+    category: str
+    value: float
+    currency: str
+
+
+class BehaviourAnswer(BaseModel):
+    """What geotarget counted of a profile itself."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "aino",
+                    "first_seen": "2026-01-01T12:00:00.000Z",
+                    "last_seen": "2026-01-09T12:00:00.000Z",
+                    "visits": 14,
+                    "offers": 3,
+                    "purchases": 1,
+                    "windows": [
+                        {"days": 7, "visits": 2, "dwell_s": 900, "offers": 1, "purchases": 0}
+                    ],
+                    "zones": [
+                        {
+                            "zone": "kamppi",
+                            "visits": 9,
+                            "last_visit": "2026-01-09T12:00:00.000Z",
+                            "dwell_s": 4200,
+                        }
+                    ],
+                    "recent_purchases": [
+                        {
+                            "time": "2026-01-05T17:30:00.000Z",
+                            "category": "bakery",
+                            "value": 4.5,
+                            "currency": "EUR",
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    id: str
+    first_seen: str | None = Field(description="First transition; null before it.")
+    last_seen: str | None = Field(description="Last transition.")
+    visits: int = Field(description="Ever.")
+    offers: int = Field(description="Sent, ever.")
+    purchases: int = Field(description="Reported conversions, ever.")
+    windows: list[WindowItem] = Field(description="The last 7, 30 and 90 days.")
+    zones: list[ZoneItem] = Field(description="The 100 zones visited last, latest first.")
+    recent_purchases: list[PurchaseItem] = Field(description="The last 100, latest first.")
+
+    @classmethod
+    def of(cls, id: str, told: Behaviour, now_ms: int) -> BehaviourAnswer:
+        """Return what the API says about a behaviour."""
+        zones = sorted(
+            (name for name, stays in told.stays.items() if stays),
+            key=lambda name: -told.stays[name][-1].start_ms,
+        )
+        return cls(
+            id=id,
+            first_seen=instant_or_none(told.first_ms or None),
+            last_seen=instant_or_none(told.last_ms or None),
+            visits=told.visits_total,
+            offers=told.offers_total,
+            purchases=told.purchases_total,
+            windows=[
+                WindowItem(
+                    days=days,
+                    visits=history.visits(told, now_ms=now_ms, days=days),
+                    dwell_s=history.dwell_s(told, now_ms=now_ms, days=days),
+                    offers=history.offers(told, now_ms=now_ms, period_s=days * 86_400),
+                    purchases=len(history.purchases(told, now_ms=now_ms, days=days)),
+                )
+                for days in WINDOWS
+            ],
+            zones=[
+                ZoneItem(
+                    zone=name,
+                    visits=history.visits(told, now_ms=now_ms, days=WINDOWS[-1], zones=[name]),
+                    last_visit=instant(told.stays[name][-1].start_ms),
+                    dwell_s=history.dwell_s(told, now_ms=now_ms, days=WINDOWS[-1], zones=[name]),
+                )
+                for name in zones[:100]
+            ],
+            recent_purchases=[
+                PurchaseItem(
+                    time=instant(each.at_ms),
+                    category=each.category,
+                    value=units(each.value_micros),
+                    currency=each.currency,
+                )
+                for each in told.purchases[:-101:-1]
+            ],
         )
 
 
 def get_profile(id: Id, here: Here) -> ProfileAnswer:
     """Show one profile.
 
-    The profile of a device has the device's id. A device without one is served with empty
-    attributes, but is not found here.
+    A device that is linked to no profile has the one of its own id. One of which nothing is stored
+    is served with empty attributes, but is not found here.
     """
     profile = here.services.store.profile(id)
     if profile is None:
@@ -59,23 +246,38 @@ def get_profile(id: Id, here: Here) -> ProfileAnswer:
     return ProfileAnswer.of(profile)
 
 
+def get_behaviour(id: Id, here: Here) -> BehaviourAnswer:
+    """Show what a profile did.
+
+    Visits, offers and purchases, as geotarget counted them itself for rules and offers: single
+    ones of the last 90 days, and how many there were ever.
+    """
+    store = here.services.store
+    told = store.behaviour(id)
+    if told is None and store.profile(id) is None:
+        raise NotFound("profile", id)
+    return BehaviourAnswer.of(id, told or Behaviour(), time.time_ns() // 1_000_000)
+
+
 def put_profile(id: Id, document: ProfileDocument, here: Here) -> ProfileAnswer:
     """Create or replace a profile.
 
-    The whole profile is replaced: attributes that are left out are gone. Offers use it from the
-    next batch of pings on.
+    The whole profile is replaced: attributes that are left out are gone; only `devices`, when left
+    out, stay as they are. A device belongs to one profile: linking it moves it, and what it did
+    from then on counts for the new one. Offers use it from the next batch of pings on.
     """
-    here.services.store.put_profile(
-        Profile(id=id, attributes=document.attributes, consent=document.consent)
+    stored = here.services.store.put_profile(
+        document.to_profile(id), keep_links=document.devices is None
     )
-    return ProfileAnswer(id=id, attributes=document.attributes, consent=document.consent)
+    return ProfileAnswer.of(stored)
 
 
-def delete_profile(id: Id, here: Here) -> None:
+def delete_profile(id: Id, here: Here, who: Who) -> None:
     """Erase a profile.
 
-    Attributes, consent and the traces of the device are gone with the answer. Transitions and
-    decisions stay in the history under its pseudonymous id.
+    Attributes, consent, external ids, links, behaviour, traces and offers that still wait to be
+    sent are gone with the answer; reported conversions stay in the totals without it. Transitions
+    and decisions stay in the history under the pseudonymous id.
     """
-    if not here.services.store.delete_profile(id):
+    if not here.services.store.delete_profile(id, by=who):
         raise NotFound("profile", id)

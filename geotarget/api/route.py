@@ -8,7 +8,7 @@ text, no deeper than allowed. What a handler gets has passed all of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
@@ -29,9 +29,13 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "Zones": ("/v1/zones",),
     "Campaigns": ("/v1/campaigns",),
     "Endpoints": ("/v1/endpoints",),
-    "Profiles": ("/v1/profiles",),
+    "Profiles": ("/v1/profiles", "/v1/imports"),
+    "Audiences": ("/v1/audiences",),
+    "Conversions": ("/v1/conversions",),
     "Devices": ("/v1/devices",),
     "History": ("/v1/transitions", "/v1/decisions", "/v1/deliveries", "/v1/dead-letters"),
+    "Reports": ("/v1/reports",),
+    "Exports": ("/v1/exports",),
     "Keys": ("/v1/keys",),
 }
 """Headings of the documentation, by path; the rest is about the service's health."""
@@ -51,12 +55,18 @@ class Body:
         Size, and nesting where it is read as a JSON document.
     model
         Documents a body that the handler reads itself.
+    csv
+        Documents a body that may be CSV as well, by an example.
+    streamed
+        The handler reads it as it comes, by `Request.stream`: nobody ever holds all of it.
     """
 
     takes: tuple[str, ...]
     most_bytes: int
     most_depth: int = 32
     model: type[BaseModel] | None = None
+    csv: str = ""
+    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,8 @@ class Row:
         Documents an answer that the handler writes itself: its model and its media type.
     also
         Other statuses that are answered with a model.
+    csv
+        Example of the answer as CSV, where that can be asked for; empty where it can't.
     """
 
     method: str
@@ -91,6 +103,7 @@ class Row:
     answer: type[BaseModel] | None = None
     gives: str = "application/json"
     also: Mapping[int, type[BaseModel]] = field(default_factory=dict)
+    csv: str = ""
 
     @property
     def tag(self) -> str:
@@ -154,13 +167,17 @@ class GuardedRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             if row.scope is not None:
-                await context_of(request).doorkeeper.admit(request, row.scope)
+                doorkeeper = context_of(request).doorkeeper
+                request.state.caller = await doorkeeper.admit(request, row.scope)
             if row.strict:
                 check_query(request, parameters)
             if row.body is not None:
                 check_media_type(request, row.body.takes)
                 request = BoundedRequest(request, row.body)
-            return await inner(request)
+            try:
+                return await inner(request)
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody is left to read it
 
         return handle
 
@@ -192,13 +209,18 @@ def check_media_type(request: Request, accepted: tuple[str, ...]) -> None:
         415, with what would be understood.
     """
     given = request.headers.get("content-type", "")
-    if given.partition(";")[0].strip().lower() not in accepted:
+    if media_type(request) not in accepted:
         raise HTTPException(
             415,
             f"send Content-Type: {' or '.join(accepted)}"
             + (f", not {show(given)}" if given else ""),
             {"Accept": ", ".join(accepted)},
         )
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of a request's body, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 class BoundedRequest(Request):
@@ -221,22 +243,36 @@ class BoundedRequest(Request):
             self._read = await self._read_all()
         return self._read
 
-    async def _read_all(self) -> bytes:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Give the body in pieces, as they come; each is given once.
+
+        Raises
+        ------
+        HTTPException
+            413, as soon as more than the route's bound is declared or has come.
+        ClientDisconnect
+            The connection ended before the body.
+        """
         declared = self.headers.get("content-length", "")
         if declared.isdecimal():
             self._bound(int(declared))
-        pieces: list[bytes] = []
         size = 0
-        while True:
+        more = True
+        while more:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnect
             piece = message.get("body", b"")
+            more = message.get("more_body", False)
             size += len(piece)
             self._bound(size)
-            pieces.append(piece)
-            if not message.get("more_body", False):
-                return b"".join(pieces)
+            if piece:
+                yield piece
+
+    async def _read_all(self) -> bytes:
+        if self._bounds.streamed:
+            raise AssertionError("the body of this route is streamed: it is never read as a whole")
+        return b"".join([piece async for piece in self.stream()])
 
     def _bound(self, size: int) -> None:
         if size > self._bounds.most_bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 from typing import Annotated, Protocol
 
 from fastapi import Depends
@@ -93,6 +94,8 @@ class Limits:
         Any other JSON body but zones.
     document_depth
         Nesting of such a body.
+    import_bytes
+        Body of ``PUT /v1/imports/{id}``, which is read as it comes.
     geometry
         What zones may weigh.
     check_s
@@ -100,15 +103,22 @@ class Limits:
         proportion.
     check_memory_bytes
         Address space of the process that checks it.
+    minimum_audience
+        Counts of fewer people are not shown.
+    reach_days
+        How many days of footfall are kept; 0: it is not noted.
     """
 
     pings_bytes: int = 8 << 20
     pings_wait_s: float = 10.0
     document_bytes: int = 256 << 10
     document_depth: int = 32
+    import_bytes: int = 1 << 30
     geometry: GeometryLimits = field(default_factory=GeometryLimits)
     check_s: float = 10.0
     check_memory_bytes: int = 4 << 30
+    minimum_audience: int = 10
+    reach_days: int = 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +139,9 @@ class Services:
         A fixed key that may do everything; None or empty means none.
     wake_delivery
         Called after a delivery was put back into the outbox.
+    phone_region
+        Country (ISO 3166, two letters) of phone numbers that begin without ``+``; empty: there must
+        be one.
     open_metrics
         Whether ``/metrics`` answers without a key.
     version
@@ -144,8 +157,13 @@ class Services:
     rules: Rules = field(default_factory=Rules)
     admin_key: str | None = None
     wake_delivery: Callable[[], None] = lambda: None
+    phone_region: str = ""
     open_metrics: bool = False
     version: str = "0"
+
+
+IMPORTS_AT_ONCE = 4
+"""Imports that run at one time; each keeps a thread for as long as its body takes to come."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,6 +173,9 @@ class Context:
     services: Services
     doorkeeper: Doorkeeper
     quarantine: Quarantine
+    imports: BoundedSemaphore = field(
+        default_factory=lambda: BoundedSemaphore(IMPORTS_AT_ONCE), repr=False
+    )
 
 
 def context_of(request: Request) -> Context:
@@ -163,6 +184,13 @@ def context_of(request: Request) -> Context:
     assert isinstance(context, Context)
     return context
 
+
+def _who(request: Request) -> str:
+    return str(request.state.caller.actor)
+
+
+Who = Annotated[str, Depends(_who)]
+"""A handler's parameter that says who is calling, for the audit log."""
 
 Here = Annotated[Context, Depends(context_of)]
 """A handler's parameter through which it reaches the services."""

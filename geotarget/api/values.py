@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Generic, TypeVar
+from decimal import Decimal
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Path, Query
 from pydantic import (
@@ -17,17 +18,21 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     StringConstraints,
     WithJsonSchema,
 )
-from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError
 
 from geotarget.geojson.properties import id_problem
 
 T = TypeVar("T")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MONEY_PLACES = 6
+MICROS: int = 10**MONEY_PLACES
+MOST_MONEY = 1_000_000_000
+"""Amounts up to here keep all their decimals on their way through JSON."""
+
 LATEST_S = 253_402_300_799
 """The last second of the year 9999."""
 
@@ -83,14 +88,45 @@ class Page(BaseModel, Generic[T]):
     next: str | None = Field(description="Cursor of the next page; null on the last one.")
 
 
-def _refuse(value: object) -> object:
-    if value is not None:
-        raise PydanticCustomError("not_yet", "not supported yet by this version")
+def _whole_micros(value: float) -> float:
+    if Decimal(repr(value)).normalize().as_tuple().exponent < -MONEY_PLACES:  # type: ignore[operator] # finite
+        raise ValueError(f"may have at most {MONEY_PLACES} decimals")
     return value
 
 
-NotYet = Annotated[SkipJsonSchema[Any], BeforeValidator(_refuse), Field(exclude=True)]
-"""A member that the contract has and this version has not: refused by name."""
+Whole = Annotated[int, Strict()]
+"""A whole number: neither ``true`` nor ``"1"`` nor ``1.5``."""
+
+Number = Annotated[float, Strict()]
+"""A number, as JSON has them."""
+
+Money = Annotated[Number, Field(ge=0, le=MOST_MONEY), AfterValidator(_whole_micros)]
+"""An amount in units of its currency: read as the decimal that was written, never rounded."""
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+"""A code in the form of ISO 4217, such as EUR."""
+
+
+def micros(amount: float) -> int:
+    """Return an amount of money in millionths.
+
+    Examples
+    --------
+    >>> micros(0.05), micros(1.1), micros(12)
+    (50000, 1100000, 12000000)
+    """
+    return int(Decimal(repr(amount)) * MICROS)
+
+
+def units(micros: int) -> float:
+    """Return millionths as an amount.
+
+    Examples
+    --------
+    >>> units(50_000), units(12_000_000)
+    (0.05, 12.0)
+    """
+    return micros / MICROS
 
 
 def instant(ms: int) -> str:

@@ -13,7 +13,7 @@ import sys
 import typer
 
 from geotarget import __version__
-from geotarget.cli import catalogue, explain, keys, match, pings, processes
+from geotarget.cli import backtest, catalogue, explain, keys, match, pings, processes, profiles
 from geotarget.cli.options import example
 from geotarget.errors import BrokerError, GeotargetError, InvalidInput, Overloaded, StoreError
 
@@ -37,8 +37,10 @@ app = typer.Typer(
 processes.register(app)
 pings.register(app)
 match.register(app)
+backtest.register(app)
 explain.register(app)
 app.add_typer(catalogue.app, name="zones")
+app.add_typer(profiles.app, name="profiles")
 app.add_typer(keys.app, name="keys")
 
 

@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geotarget.cli.options import Data, Database, columns_of, example, open_store, settings
+from geotarget.cli.options import (
+    Data,
+    Database,
+    columns_of,
+    example,
+    open_store,
+    settings,
+    termination_is_an_interrupt,
+)
 from geotarget.cli.times import read_instant_ms, read_span_s
-from geotarget.errors import InvalidInput, InvalidZone, Problem
+from geotarget.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
     from geotarget.explaining import Evidence, Explanation
@@ -93,6 +102,23 @@ def explain(
             exists=True, dir_okay=False, metavar="FILE", help="The zones for it, GeoJSON."
         ),
     ] = None,
+    campaigns: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="Campaigns for it, as for geotarget backtest; drafts are asked, too.",
+        ),
+    ] = None,
+    audiences: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Audiences for them."),
+    ] = None,
+    profiles: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Profiles for them."),
+    ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -108,13 +134,23 @@ def explain(
     From what the database knows: transitions with what they rest on, decisions with the answer of
     every gate, deliveries, refused pings; and, while the device was traced (geotarget trace), what
     every ping meant. Or from a recording, whose pings are all traced. Times shown are UTC.
+
+    With --campaigns the whole recording is played to them, as a backtest does.
     """
     from geotarget.explaining import explain as tell  # noqa: PLC0415 the help does not need it
 
     if (pings is None) != (zones is None):
         missing = "--zones" if zones is None else "--pings"
         raise InvalidInput(Problem(missing, "", "--pings and --zones go together"))
-    if pings is not None and zones is not None:
+    if campaigns is not None and pings is None:
+        raise InvalidInput(Problem("--campaigns", "", "goes with --pings and --zones"))
+    for name, path in (("--audiences", audiences), ("--profiles", profiles)):
+        if path is not None and campaigns is None:
+            raise InvalidInput(Problem(name, "", "goes with --campaigns"))
+    if pings is not None and zones is not None and campaigns is not None:
+        drafts = (zones, campaigns, audiences, profiles)
+        evidence = _rehearsed(pings, drafts, device, since, to, zone, columns)
+    elif pings is not None and zones is not None:
         evidence = _recorded(pings, zones, device, since, to, zone, columns)
     else:
         evidence = _stored(data, database, device, since, to, zone)
@@ -202,38 +238,91 @@ def _recorded(
     columns: str | None,
 ) -> Evidence:
     """Return what a recording says."""
-    from geotarget.explaining import replay  # noqa: PLC0415 the help does not need it
-    from geotarget.geojson import load_zones  # noqa: PLC0415
+    from geotarget.cli.drafts import read_zones  # noqa: PLC0415 the help does not need it
+    from geotarget.explaining import replay  # noqa: PLC0415
 
     chosen = settings()
-    report = load_zones(zones, limits=chosen.geometry_limits())
-    if report.problems:
-        raise InvalidZone(
-            *(Problem(f"{zones}, {each.path}", each.value, each.reason) for each in report.problems)
-        )
+    drawn = read_zones(zones, limits=chosen.geometry_limits())
     batch = _pings_of(pings, device, columns)
-    end_ms = int(batch.ts[-1]) + 1
-    to_ms = None if to is None else read_instant_ms(to, "--to", now_ms=end_ms)
-    from_ms = None if since is None else read_instant_ms(since, "--from", now_ms=end_ms)
-    first_ms = int(batch.ts[0]) if from_ms is None else from_ms
-    _check_span(first_ms, end_ms if to_ms is None else to_ms, since or to or "")
+    from_ms, to_ms = _span(since, to, int(batch.ts[0]), int(batch.ts[-1]) + 1)
     return replay(
         batch,
-        report.zones,
+        drawn,
         device,
-        from_ms=from_ms,
-        to_ms=to_ms,
+        from_ms=None if since is None else from_ms,
+        to_ms=None if to is None else to_ms,
         zone=zone,
         rules=chosen.rules(),
     )
+
+
+def _rehearsed(
+    pings: Path,
+    drafts: tuple[Path, Path, Path | None, Path | None],
+    device: str,
+    since: str | None,
+    to: str | None,
+    zone: str,
+    columns: str | None,
+) -> Evidence:
+    """Return what a recording and campaigns say: as a backtest, with this device traced."""
+    from geotarget.backtest import rehearsal  # noqa: PLC0415 the help does not need it
+    from geotarget.cli import drafts as files  # noqa: PLC0415
+    from geotarget.explaining import gather  # noqa: PLC0415
+    from geotarget.logs import configure_logging  # noqa: PLC0415
+    from geotarget.recording import Recording  # noqa: PLC0415
+
+    configure_logging(level="warning")
+    chosen = settings()
+    zones, campaigns, audiences, profiles = drafts
+    recording = Recording(pings, columns=columns_of(columns))
+    survey = recording.survey()
+    from_ms, to_ms = _span(since, to, survey.first_ms, survey.last_ms + 1)
+    with (
+        termination_is_an_interrupt(),
+        rehearsal(
+            zones=files.read_zones(zones, limits=chosen.geometry_limits()),
+            campaigns=files.read_campaigns(campaigns),
+            audiences=() if audiences is None else files.read_audiences(audiences),
+            profiles=() if profiles is None else files.read_profiles(profiles),
+            rules=chosen.rules(),
+            policy=chosen.policy(),
+            as_active=True,
+        ) as stage,
+    ):
+        stage.clock.now_ms = survey.last_ms  # the switch is set for the whole of the recording
+        stage.store.set_trace(device, survey.last_ms + DAY_MS)
+        fed = stage.play(recording, survey)
+        if fed.bad:
+            typer.echo(f"{fed.bad:,} rows are no pings and were left out", err=True)
+        found = gather(
+            stage.store,
+            device,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            zone=zone,
+            rules=chosen.rules(),
+            now_ms=max(to_ms, stage.clock.now_ms),
+        )
+    if found.standing.fix is None:
+        raise InvalidInput(Problem(str(pings), device, "the file holds no pings of this device"))
+    return replace(found, recorded=True)
+
+
+def _span(since: str | None, to: str | None, first_ms: int, end_ms: int) -> tuple[int, int]:
+    """Return the span that was asked for; relative times go by the end of the recording."""
+    to_ms = end_ms if to is None else read_instant_ms(to, "--to", now_ms=end_ms)
+    from_ms = first_ms if since is None else read_instant_ms(since, "--from", now_ms=end_ms)
+    _check_span(from_ms, to_ms, since or to or "")
+    return from_ms, to_ms
 
 
 def _pings_of(path: Path, device: str, columns: str | None) -> PingBatch:
     """Return the pings of one device in order of time; rows that are none are counted."""
     import numpy as np  # noqa: PLC0415 the help does not need it
 
-    from geotarget.ingest.columns import message_key, ping_keys  # noqa: PLC0415
     from geotarget.model import PingBatch  # noqa: PLC0415
+    from geotarget.model.keys import message_key, ping_keys  # noqa: PLC0415
     from geotarget.recording import BadRow, Recording  # noqa: PLC0415
 
     found, others, bad = [], dict[str, None](), 0

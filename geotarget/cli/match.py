@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geotarget.cli.options import example, progress
+from geotarget.cli.options import example, progress, termination_is_an_interrupt
 from geotarget.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
@@ -114,7 +111,7 @@ def match(
     if stream is None and not pings.is_file():
         raise InvalidInput(Problem(str(pings), "", "there is no such file"))
     source = open_pings(pings, columns=_columns(columns), threads=count, stream=stream)
-    with _termination_is_an_interrupt(), progress("{task.fields[rate]}") as bar:
+    with termination_is_an_interrupt(), progress("{task.fields[rate]}") as bar:
         reading = bar.add_task("reading zones", total=None, rate="")
         index = load_index(zones, id=id, layer=layer)
         bar.remove_task(reading)
@@ -175,17 +172,3 @@ def _columns(text: str | None) -> dict[str, str]:
         if not (name and equals and column):
             raise InvalidInput(Problem("--columns", name, "must look like lng=x,lat=y"))
     return {name.strip(): column.strip() for name, _, column in pairs}
-
-
-@contextmanager
-def _termination_is_an_interrupt() -> Iterator[None]:
-    """Let SIGTERM clean up as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

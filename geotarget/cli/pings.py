@@ -170,9 +170,7 @@ class _BadRows:
 def _remedy(pings: int) -> str:
     from geotarget.recording import SORTED_ROWS  # noqa: PLC0415 the help does not need it
 
-    if pings <= SORTED_ROWS:
-        return "it is sorted in memory"
-    return f"it is too long to be sorted (over {SORTED_ROWS:,} rows) and goes out as it is"
+    return "it is sorted in memory" if pings <= SORTED_ROWS else "it is sorted on disk"
 
 
 def _update(bar: Progress, task: TaskID, publisher: Publisher) -> None:

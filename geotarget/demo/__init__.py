@@ -9,6 +9,7 @@ from geotarget.demo.display import Counters, Summary, log_summary, show_summary
 from geotarget.demo.fleet import Fleet, Place, places_in, walk
 from geotarget.demo.receiver import Received, ReceivedOffer, Receiver
 from geotarget.demo.streets import Streets
+from geotarget.demo.till import Takings, Till
 
 __all__ = [
     "Counters",
@@ -20,6 +21,8 @@ __all__ = [
     "Receiver",
     "Streets",
     "Summary",
+    "Takings",
+    "Till",
     "catalogue_path",
     "install",
     "log_summary",

@@ -32,7 +32,7 @@ WINDOW_S = 10.0
 HINT = "Ctrl-C drains and stops"
 STOPPED = "Stopped; started again it goes on where it was"
 MOST_OFFERS = 10
-FIXED_ROWS = 13
+FIXED_ROWS = 14
 """Rows of a frame beside addresses, troubles and offers."""
 
 _HAPPENED = {"enter": "entered", "dwell": "stayed in", "exit": "left", "crossed": "crossed"}
@@ -58,6 +58,10 @@ class Counters:
         Webhooks that were answered with 2xx.
     pending
         Webhooks that wait.
+    held_out
+        Decisions of the control groups: nothing was sent, for comparison.
+    purchases, revenue
+        What the demo's till reported afterwards, pieces and euros.
     """
 
     pings: int = 0
@@ -70,6 +74,9 @@ class Counters:
     offers: int = 0
     delivered: int = 0
     pending: int = 0
+    held_out: int = 0
+    purchases: int = 0
+    revenue: float = 0.0
 
 
 class Summary:
@@ -209,12 +216,23 @@ def _figures(now: Counters, rates: Mapping[str, float]) -> RenderableType:
             f"{now.exits:,} exits, {now.inside:,} visits now in {now.zones:,} zones",
         ),
         ("dwells", now.dwells, f"{rates['dwells'] * 60:,.0f} /min", ""),
-        ("offers", now.offers, f"{rates['offers'] * 60:,.0f} /min", ""),
+        (
+            "offers",
+            now.offers,
+            f"{rates['offers'] * 60:,.0f} /min",
+            f"{now.held_out:,} held out for comparison" if now.held_out else "",
+        ),
         (
             "delivered",
             now.delivered,
             f"{rates['delivered'] * 60:,.0f} /min",
             f"{now.pending:,} waiting" if now.pending else "none waiting",
+        ),
+        (
+            "purchases",
+            now.purchases,
+            f"{rates['purchases'] * 60:,.0f} /min",
+            f"{now.revenue:,.2f} € at the till" if now.purchases else "",
         ),
     ):
         table.add_row(label, Text(f"{total:,}", "bold"), rate, more)

@@ -57,6 +57,40 @@ def _due(
 
 
 @njit()
+def _next(
+    devices: Records,
+    tracks: Records,
+    row_of: IntArray,
+    zone_of: IntArray,
+    zones: Records,
+    thresholds: IntArray,
+    rules: Any,
+) -> int:
+    """Return the first instant at which `_pass` has an event to emit; -1 if there is none."""
+    first = -1
+    for t in range(row_of.size):
+        device = devices[row_of[t]]
+        track = tracks[t]
+        zone = zones[zone_of[t]]
+        if device["suspects"] > 0:
+            continue
+        if track["phase"] == ENTERING and zone["pending_enters"]:
+            due = track["mark_ms"] + waiting_ms(device, rules) + 1
+            if first < 0 or due < first:
+                first = due
+        if track["phase"] == INSIDE:
+            seen_ms = device["last_ms"]
+            if zone["policy"] == RAW:
+                seen_ms = max(seen_ms, device["seen_ms"])
+            for k in range(zone["first"], zone["last"]):
+                due = track["since_ms"] + 1000 * thresholds[k]
+                fresh = due - seen_ms <= 1000.0 * rules["dwell_timer_s"]
+                if track["dwelled_s"] < thresholds[k] and fresh and (first < 0 or due < first):
+                    first = due
+    return first
+
+
+@njit()
 def _pass(
     devices: Records,
     tracks: Records,
@@ -130,6 +164,31 @@ def settle(state: LiveState, table: ZoneTable, rules: Rules, now_ms: int) -> Ste
             events, rows[events["track"]], zones[events["track"]], state, table
         ),
     )
+
+
+def next_due_ms(state: LiveState, table: ZoneTable, rules: Rules) -> int | None:
+    """Return when the clock alone will next cause a transition, if no ping comes before.
+
+    Parameters
+    ----------
+    state, table, rules
+        As of `settle`.
+
+    Returns
+    -------
+    int or None
+        Unix milliseconds, the first `now_ms` for which `settle` has a transition; None if there is
+        nothing to wait for. What goes without an event (an entry that is dropped, a membership that
+        is forgotten) does not count. For whoever works off a recording: to jump from one deadline
+        to the next costs one pass over the memberships, to ask every second costs thousands.
+    """
+    rows, slots = state.occupied()
+    zones = table.positions(state.members["zone"][slots])
+    known = zones >= 0
+    rows, slots, zones = rows[known], slots[known], zones[known]
+    tracks = state.members[slots]
+    due = _next(state.devices, tracks, rows, zones, table.zones, table.thresholds, rules.record())
+    return None if due < 0 else int(due)
 
 
 def waiting(state: LiveState, rules: Rules, now_ms: int) -> dict[str, int]:

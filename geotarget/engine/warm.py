@@ -16,6 +16,7 @@ import shapely
 import structlog
 
 from geotarget.engine.compiled import COMPILED
+from geotarget.engine.footfall import Collector
 from geotarget.engine.live_state import LiveState
 from geotarget.engine.reconciling import reconcile
 from geotarget.engine.rules import Rules
@@ -46,7 +47,9 @@ def warm() -> float:
         received=np.array([1_000, 2_000]),
     )
     pairs = index.query(lng=pings.lng, lat=pings.lat)
-    advance(state, pings, pairs, table, rules).apply(state)
+    step = advance(state, pings, pairs, table, rules)
+    step.apply(state)
+    Collector(b"").note(state, pings, step.status, 0)
     settle(state, table, rules, 3_000)
     reconcile(state, table, rules, table)
     threading.Thread(target=_ways, args=(index,), name="warm").start()

@@ -1,8 +1,8 @@
 """Why did it (not) enter, why did it (not) fire: what is known, put in order and in words.
 
-`evidence` reads what the store kept, `words` has a sentence for every code, `story` tells what
-happened, and `recorded` does it for a file of pings. Nothing is decided here: the engine and the
-gates left their reasons, and these are told.
+`evidence` reads what the store kept, `words` and `gates` have a sentence for every code, `story`
+tells what happened, and `recorded` does it for a file of pings. Nothing is decided here: the engine
+and the gates left their reasons, and these are told.
 """
 
 from geotarget.explaining.evidence import (
@@ -13,9 +13,9 @@ from geotarget.explaining.evidence import (
     gather,
     standing,
 )
+from geotarget.explaining.gates import GateAnswer
 from geotarget.explaining.recorded import replay
 from geotarget.explaining.story import Answered, Explanation, Item, Ping, explain
-from geotarget.explaining.words import GateAnswer
 
 __all__ = [
     "Answered",

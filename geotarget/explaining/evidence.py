@@ -94,7 +94,9 @@ class Evidence:
     cut
         Names of the lists that hold more than is shown.
     recorded
-        Whether it comes from a recording: there are no campaigns then, and every ping is traced.
+        Whether it comes from a recording: every ping is traced then, and nothing was sent.
+    asked
+        Whether campaigns were asked.
     """
 
     standing: Standing
@@ -110,6 +112,7 @@ class Evidence:
     refused: Sequence[Rejected] = ()
     cut: Sequence[str] = ()
     recorded: bool = False
+    asked: bool = True
     _places: dict[str, Place] = field(default_factory=dict)
 
     def place(self, id: str) -> Place:

@@ -91,6 +91,7 @@ def replay(
         transitions=told,
         refused=[each for each in letters if each.received_ms >= low],
         recorded=True,
+        asked=False,
     )
 
 

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from geotarget.engine.distances import hop_m
-from geotarget.explaining import words
+from geotarget.explaining import gates, words
 from geotarget.explaining.evidence import Evidence
 from geotarget.explaining.figures import Clock, duration, metres, moment, where
 from geotarget.model import Decision, Rejected, Trace, Transition
@@ -54,7 +54,7 @@ class Answered:
     """A decision, with the answer of every gate."""
 
     decision: Decision
-    gates: tuple[words.GateAnswer, ...]
+    gates: tuple[gates.GateAnswer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,9 @@ class _Teller:
             text = words.transition(event, evidence.place(event.zone), rules, clock)
             yield Item(event.decided_ms, f"{clock.time(event.ts_ms)} {text}", event)
         for made in evidence.decisions:
-            answered = Answered(made, words.gates(made))
-            text = f"{clock.time(made.decided_ms)} {words.decision(made)}"
+            answered = Answered(made, gates.gates(made))
+            told = "; ".join([gates.decision(made), *gates.answers(made)])
+            text = f"{clock.time(made.decided_ms)} {told}"
             yield Item(made.decided_ms, text, answered)
         for row in evidence.deliveries:
             text = f"{clock.time(row.created_ms)} {words.delivery(row, clock)}"
@@ -220,11 +221,10 @@ class _Teller:
             _count(len(evidence.refused), "refused ping"),
             _count(len(evidence.transitions), "transition"),
         ]
+        if evidence.asked:
+            counts.append(_count(len(evidence.decisions), "decision"))
         if not evidence.recorded:
-            counts += [
-                _count(len(evidence.decisions), "decision"),
-                _count(len(evidence.deliveries), "delivery", "deliveries"),
-            ]
+            counts.append(_count(len(evidence.deliveries), "delivery", "deliveries"))
         return f"Device '{evidence.standing.device}'{about}, {span}: {', '.join(counts)}."
 
     def _coverage(self) -> Iterator[str]:
@@ -355,14 +355,15 @@ class _Teller:
         place = evidence.place(event.zone)
         told = words.transition(event, place, evidence.rules, clock)
         lines = [f"{clock.time(event.ts_ms)} the device {told}."]
-        if evidence.recorded:
+        if not evidence.asked:
             return lines[0]
         answers = self._answers.get(event.id, [])
         for made in answers:
-            lines.append(words.sentence(f"  {words.decision(made)}"))
+            lines.append(words.sentence(f"  {gates.decision(made)}"))
+            lines += [f"    {each}." for each in gates.answers(made)]
             posts = self._posts.get(f"offer_{made.id}", [])
             lines += [f"  {words.delivery(row, clock)}." for row in posts]
-            if made.fired and not posts:
+            if made.fired and not posts and not evidence.recorded:
                 lines.append(f"  {words.NOT_SENT}.")
         if not answers:
             lines.append(f"  {words.nobody_listens(event, place)}.")

@@ -1,8 +1,9 @@
 """The words of explanations: one place where a code becomes a sentence with its figures.
 
-Every reason of a verdict, status of a ping, change of phase, reason of a transition, gate of a
-campaign and state of a delivery has its sentence here, and a test asks for each. The API and the
-command line say nothing of their own. Figures are those of the rules as they are set now.
+Every reason of a verdict, status of a ping, change of phase, reason of a transition and state of a
+delivery has its sentence here, the gates of campaigns have theirs in `gates`, and a test asks for
+each. The API and the command line say nothing of their own. Figures are those of the rules as they
+are set now.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from geotarget.engine import Rules
 from geotarget.explaining.figures import Clock, duration, metres, where
-from geotarget.model import Decision, EntryPolicy, Kind, Rejected, Trace, Transition, Zone
+from geotarget.model import EntryPolicy, Kind, Rejected, Trace, Transition, Zone
 from geotarget.store import DeliveryRow
 
 
@@ -306,52 +307,6 @@ def phase(name: str, place: Place, since: str) -> str:
 
 
 # -- campaigns ------------------------------------------------------------------------------
-
-GATES: Mapping[str, str] = {
-    "trigger": "is the transition recent, certain and complete enough",
-    "schedule": "is the campaign active, and between its dates",
-    "consent": "may this person be marketed to, here",
-    "cap": "has the campaign been silent to this person for long enough",
-    "content": "does the offer render",
-}
-"""What each gate asks, in the order in which they are asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateAnswer:
-    """One gate of a decision: `answer` is ``passed``, ``refused`` or ``not asked``."""
-
-    gate: str
-    asks: str
-    answer: str
-
-
-def gates(decision: Decision) -> tuple[GateAnswer, ...]:
-    """Return what each gate said; those behind the one that refused were not asked."""
-    answers = []
-    answer = "passed"
-    for name, asks in GATES.items():
-        refuses = name == decision.gate
-        answers.append(GateAnswer(name, asks, "refused" if refuses else answer))
-        if refuses:
-            answer = "not asked"
-    if not decision.fired and decision.gate not in GATES:
-        return (GateAnswer(decision.gate, "", "refused"),)
-    return tuple(answers)
-
-
-def decision(made: Decision) -> str:
-    """Say what a campaign answered to a transition, and which gate decided."""
-    if made.fired:
-        return f"campaign '{made.campaign}' fired: every gate let it pass ({', '.join(GATES)})"
-    passed = [each.gate for each in gates(made) if each.answer == "passed"]
-    before = f"; passed before that: {', '.join(passed)}" if passed else ""
-    asks = GATES.get(made.gate)
-    question = "" if asks is None else f" ({asks}?)"
-    return (
-        f"campaign '{made.campaign}' did not fire: the gate '{made.gate}'{question} refused: "
-        f"{made.reason}{before}"
-    )
 
 
 def nobody_listens(event: Transition, place: Place) -> str:

@@ -73,8 +73,8 @@ class Budget:
     total, per_day
         Bounds; None is no bound.
     pacing
-        ``asap``, or ``even``: what is spent never runs ahead of the share of the time that has
-        passed, of the day for `per_day` and of the campaign's dates for `total`.
+        ``asap``, or ``even``: what is spent is never more than one offer ahead of the share of the
+        time that has passed, of the day for `per_day` and of the campaign's dates for `total`.
     time_zone
         Whose midnight begins a day of the budget: one for all zones.
     """

@@ -45,7 +45,10 @@ class Stay(msgspec.Struct, array_like=True):
 
 
 class Heard(msgspec.Struct, array_like=True):
-    """One offer that was sent, or that a held-out profile would have been sent."""
+    """One offer that was sent, or that a held-out profile would have been sent.
+
+    `until_ms` is until when a conversion may count for it.
+    """
 
     at_ms: int
     campaign: str
@@ -54,6 +57,7 @@ class Heard(msgspec.Struct, array_like=True):
     zone: str
     variant: str = ""
     held_out: bool = False
+    until_ms: int = 0
 
 
 class Purchase(msgspec.Struct, array_like=True):

@@ -22,7 +22,7 @@ class Footfall:
     devices
         Sketch of who was there: the smallest hashes of devices, ascending, 8 bytes each.
     accuracies, intervals
-        Counts of pings by class of accuracy and of time since the device's ping before.
+        Counts of arrivals by class of accuracy and of the device's usual time between pings.
     """
 
     cell: int
@@ -65,6 +65,8 @@ class BatchWrite:
     deliveries: Sequence[Delivery] = ()
     rejected: Sequence[Rejected] = ()
     traces: Sequence[Trace] = ()
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    footfall: Sequence[Footfall] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def up(
         if not stop.is_set():
             announce("ready", {"API": node.api.url} if on_terminal else addresses)
         summary = Summary(
-            lambda: counters(node),
+            lambda: counters(node, showcase.takings if showcase else None),
             addresses=addresses,
             offers=showcase.receiver.offers if showcase else tuple,
             troubles=lambda: [

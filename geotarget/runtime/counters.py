@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from geotarget import metrics
-from geotarget.demo import Counters
+from geotarget.demo import Counters, Takings
 from geotarget.runtime.node import Node
 
 
@@ -22,8 +22,9 @@ def _total(name: str, **labels: str) -> int:
     )
 
 
-def counters(node: Node) -> Counters:
-    """Return the counters of this moment."""
+def counters(node: Node, takings: Takings | None = None) -> Counters:
+    """Return the counters of this moment; `takings` are those of the demo's till."""
+    sold = takings or Takings()
     return Counters(
         pings=_total("geotarget_pings_received_total"),
         rejected=_total("geotarget_pings_rejected_total"),
@@ -33,6 +34,9 @@ def counters(node: Node) -> Counters:
         inside=node.inside,
         zones=len(node.catalog.snapshot.index),
         offers=_total("geotarget_decisions_total", gate="fired"),
+        held_out=_total("geotarget_decisions_total", gate="holdout"),
+        purchases=sold.purchases,
+        revenue=sold.value,
         delivered=_total("geotarget_webhook_attempts_total", outcome="delivered"),
         pending=int(metrics.REGISTRY.get_sample_value("geotarget_outbox_pending") or 0),
     )

@@ -27,6 +27,7 @@ from geotarget import __version__, metrics
 from geotarget.api import Check, Limits, Services, create_app
 from geotarget.catalog import Catalog
 from geotarget.delivery import AiohttpTransport, Sender, check_url
+from geotarget.engine.footfall import Collector
 from geotarget.engine.warm import warm
 from geotarget.errors import InvalidZone, Overloaded
 from geotarget.geojson import load_zones
@@ -40,16 +41,19 @@ from geotarget.ingest import (
     decode_http,
 )
 from geotarget.ingest.broker_url import BrokerUrl
-from geotarget.model import PingBatch
+from geotarget.model import BatchWrite, PingBatch
 from geotarget.pipeline import BEHIND_S, Pipeline
 from geotarget.runtime.http_server import ApiThread, listen
 from geotarget.settings import Settings
 from geotarget.store import Store
+from geotarget.store.footfall import SALT
 
 log = structlog.get_logger(__name__)
 
 DEADLINES_S = 1.0
 """How often an idle pipeline is asked to look at its deadlines."""
+
+_FOREVER_MS = 1 << 62
 
 NO_PINGS = PingBatch(
     device=(),
@@ -87,6 +91,7 @@ class Node:
     source: MqttSource | None = field(default=None, init=False)
     forwarder: Forwarder | None = field(default=None, init=False)
     sender: Sender | None = field(default=None, init=False)
+    footfall: Collector | None = field(default=None, init=False)
     api: ApiThread | None = field(default=None, init=False)
     draining: bool = field(default=False, init=False)
     _session_clean: bool = field(default=False, init=False)
@@ -95,7 +100,9 @@ class Node:
         """Open the database and read the catalogue."""
         self.settings.data.mkdir(parents=True, exist_ok=True)
         self.store = Store.open(
-            self.settings.store_url, max_dead_letters=self.settings.dead_letters
+            self.settings.store_url,
+            max_dead_letters=self.settings.dead_letters,
+            reach_days=self.settings.reach_days,
         )
         self.catalog = Catalog(
             self.store,
@@ -161,11 +168,14 @@ class Node:
         """Restore the state and begin to fetch pings."""
         settings = self.settings
         warm()
+        if settings.reach_days:
+            self.footfall = Collector(self.store.secret(SALT))
         self.pipeline = Pipeline(
             catalog=self.catalog,
             store=self.store,
             rules=settings.rules(),
-            offer_max_age_s=settings.offer_max_age_s,
+            policy=settings.policy(),
+            footfall=self.footfall,
             behind_s=BEHIND_S + settings.reorder_window_s,
             is_live=lambda: self.source is not None and self.source.health()[0],
             on_commit=lambda: self.sender.wake() if self.sender else None,
@@ -231,11 +241,15 @@ class Node:
             limits=Limits(
                 pings_bytes=settings.request_max_bytes,
                 pings_wait_s=10.0 + settings.reorder_window_s,
+                import_bytes=settings.import_max_bytes,
                 geometry=settings.geometry_limits(),
                 check_s=settings.zone_check_s,
+                minimum_audience=settings.minimum_audience,
+                reach_days=settings.reach_days,
             ),
             admin_key=settings.admin_key or None,
             wake_delivery=lambda: self.sender.wake() if self.sender else None,
+            phone_region=settings.phone_region,
             open_metrics=settings.open_metrics,
             version=__version__,
         )
@@ -333,6 +347,13 @@ class Node:
         if self.broker is not None:
             self.broker.stop()
         if self._session_clean:
+            self._write_footfall()
             self.store.end_run("ingest")
         self.catalog.stop()
         self.store.close()
+
+    def _write_footfall(self) -> None:
+        """Write what waits of the last minute; the thread that noted it has ended."""
+        while self.footfall is not None and (rows := self.footfall.due(_FOREVER_MS)):
+            self.store.write_batch(BatchWrite(footfall=rows))
+            self.footfall.written()

@@ -11,15 +11,16 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import structlog
 
 from geotarget.delivery import new_secret
-from geotarget.demo import Fleet, Receiver, catalogue_path, install, walk
+from geotarget.demo import Fleet, Receiver, Takings, Till, catalogue_path, install, walk
 from geotarget.errors import BrokerError
 from geotarget.geojson import load_zones
 from geotarget.ingest import Publisher
@@ -51,15 +52,30 @@ class HttpDesk:
         """Do what ``PUT /v1/{kind}/{id}`` does."""
         self._call("PUT", kind, id, json.dumps(document).encode())
 
-    def _call(self, method: str, kind: str, id: str, body: bytes | None = None) -> int:
+    def decisions(self, gate: str, since: datetime) -> Sequence[Mapping[str, Any]]:
+        """Return the decisions of a gate since an instant: the latest thousand."""
+        query = urlencode({"gate": gate, "from": since.isoformat(), "limit": 1000})
+        with self._open("GET", f"/v1/decisions?{query}", None) as answer:
+            items: Sequence[Mapping[str, Any]] = json.loads(answer.read())["items"]
+        return items
+
+    def report(self, conversions: Sequence[Mapping[str, Any]]) -> None:
+        """Do what ``POST /v1/conversions`` does."""
+        with self._open("POST", "/v1/conversions", json.dumps(conversions).encode()):
+            pass
+
+    def _open(self, method: str, path: str, body: bytes | None) -> Any:
         request = urllib.request.Request(  # noqa: S310 - our own address
-            f"{self._url}/v1/{kind}/{quote(id, safe='')}",
+            f"{self._url}{path}",
             method=method,
             data=body,
             headers={"authorization": f"Bearer {self._key}", "content-type": "application/json"},
         )
+        return urllib.request.urlopen(request, timeout=30)  # noqa: S310
+
+    def _call(self, method: str, kind: str, id: str, body: bytes | None = None) -> int:
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            with self._open(method, f"/v1/{kind}/{quote(id, safe='')}", body) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             if method == "GET" and error.code == 404:
@@ -79,6 +95,8 @@ class Showcase:
         self.receiver = Receiver(self._kept(SECRET_FILE, new_secret))
         self._stop_walking = threading.Event()
         self._walking: threading.Thread | None = None
+        self._till: Till | None = None
+        self._selling: threading.Thread | None = None
 
     def _kept(self, name: str, make: Any) -> str:
         """Return what stands in a file of the data folder that only we may read."""
@@ -107,6 +125,24 @@ class Showcase:
             target=self._walk, args=(fleet, node.fleet_url), name="fleet", daemon=True
         )
         self._walking.start()
+        self._till = Till(HttpDesk(node.api.url, self.key))
+        self._selling = threading.Thread(target=self._sell, name="till", daemon=True)
+        self._selling.start()
+
+    @property
+    def takings(self) -> Takings:
+        """What the till has reported."""
+        return Takings() if self._till is None else self._till.takings
+
+    def _sell(self) -> None:
+        """Keep the till open while the fleet walks."""
+        assert self._till is not None
+        while not self._stop_walking.is_set():
+            try:
+                self._till.run(self._stop_walking)
+            except OSError as error:  # what urllib raises, refusals included
+                log.warning("the till lost the API", reason=str(error))
+                self._stop_walking.wait(1.0)
 
     def _import_zones(self, node: Node) -> None:
         """Import the demo's zones that are not there yet, all at once."""
@@ -138,8 +174,9 @@ class Showcase:
     async def stop_walking(self) -> None:
         """Send the fleet home before the drain, so that the drain can end."""
         self._stop_walking.set()
-        if self._walking is not None:
-            await asyncio.to_thread(self._walking.join, 10)
+        for thread in (self._walking, self._selling):
+            if thread is not None:
+                await asyncio.to_thread(thread.join, 10)
 
     async def stop(self) -> None:
         """Close the receiver, after the last posts."""

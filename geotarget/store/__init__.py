@@ -1,20 +1,33 @@
 """What must survive, in a database: see `store.Store` for the whole of it."""
 
+from geotarget.store.audit import AuditEntry
+from geotarget.store.conversions import Recorded
 from geotarget.store.database import sqlite_driver
 from geotarget.store.history import DeliveryDetail, DeliveryRow, Totals
+from geotarget.store.imports import ImportJob, RowProblem
 from geotarget.store.keys import SCOPES, ApiKey
 from geotarget.store.pages import Page
+from geotarget.store.results import ConversionRow, ExposureRow, TallyRow
 from geotarget.store.schema import current_revision, migrate
 from geotarget.store.store import Store
+from geotarget.store.turn import Turn
 
 __all__ = [
     "SCOPES",
     "ApiKey",
+    "AuditEntry",
+    "ConversionRow",
     "DeliveryDetail",
     "DeliveryRow",
+    "ExposureRow",
+    "ImportJob",
     "Page",
+    "Recorded",
+    "RowProblem",
     "Store",
+    "TallyRow",
     "Totals",
+    "Turn",
     "current_revision",
     "migrate",
     "sqlite_driver",

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from geotarget.model import Campaign, Endpoint
 from geotarget.store import tables
+from geotarget.store.audit import note
 from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import from_json, to_json
 from geotarget.store.outbox import abandon
@@ -54,8 +55,10 @@ class Campaigns:
 
     # -- campaigns --------------------------------------------------------------------------
 
-    def put_campaign(self, campaign: Campaign) -> Campaign:
+    def put_campaign(self, campaign: Campaign, *, by: str = "") -> Campaign:
         """Store a campaign as its next version; one that is stored just so keeps its version.
+
+        `by` is who did it, for the audit log; empty keeps it out of there. So with the others.
 
         Raises
         ------
@@ -84,11 +87,13 @@ class Campaigns:
                 sa.insert(_version).values(campaign=campaign.id, changed_ms=self._now_ms(), **row)
             )
             raise_revision(connection)
+            detail = {"version": campaign.version}
+            note(connection, self._now_ms(), by, "campaign.put", campaign.id, detail)
         return campaign
 
-    def delete_campaign(self, id: str) -> bool:
+    def delete_campaign(self, id: str, *, by: str = "") -> bool:
         """Delete a campaign; its versions and decisions stay. False when there is none."""
-        return self._delete(_campaign, id)
+        return self._delete(_campaign, id, by)
 
     def campaign(self, id: str, *, version: int | None = None) -> Campaign | None:
         """Return a campaign as it is, or as it was in a version; None when there is none."""
@@ -101,6 +106,33 @@ class Campaigns:
                 )
             ).scalar_one_or_none()
         return None if document is None else _read(document)
+
+    def campaign_versions(
+        self, id: str, *, limit: int = 100, cursor: str | None = None
+    ) -> Page[tuple[int, Campaign]]:
+        """Return the versions of a campaign, newest first, each with when it was stored.
+
+        Also of one that is deleted; empty when there never was one of this id.
+
+        Raises
+        ------
+        InvalidInput
+            The limit is out of 1 to 1000, or the cursor of no such list.
+        """
+        columns = (_version.c.version, _version.c.changed_ms, _version.c.document)
+        query = sa.select(*columns).where(_version.c.campaign == id)
+        query = query.order_by(_version.c.version.desc()).limit(check_limit(limit) + 1)
+        if cursor is not None:
+            query = query.where(_version.c.version < read_cursor(cursor, "campaign_version", int))
+        with self._database.read() as connection:
+            rows = list(connection.execute(query))
+        return cut(
+            rows,
+            limit,
+            list="campaign_version",
+            place=0,
+            make=lambda row: (row[1], _read(row[2])),
+        )
 
     def campaigns(self) -> list[Campaign]:
         """Return all campaigns in the order of their ids, whatever their status."""
@@ -118,12 +150,12 @@ class Campaigns:
         InvalidInput
             The limit is out of 1 to 1000, or the cursor of no such list.
         """
-        rows = self._rows((_campaign.c.id, _campaign.c.document), limit, cursor)
+        rows = self._listed((_campaign.c.id, _campaign.c.document), limit, cursor)
         return cut(rows, limit, list="campaign", place=0, make=lambda row: _read(row[1]))
 
     # -- endpoints --------------------------------------------------------------------------
 
-    def put_endpoint(self, endpoint: Endpoint) -> Endpoint:
+    def put_endpoint(self, endpoint: Endpoint, *, by: str = "") -> Endpoint:
         """Store an endpoint; one that is stored just so keeps its revision.
 
         Raises
@@ -150,15 +182,17 @@ class Campaigns:
                 connection.execute(
                     sa.update(_endpoint).where(_endpoint.c.id == endpoint.id).values(row)
                 )
+            detail = {"revision": endpoint.revision}
+            note(connection, self._now_ms(), by, "endpoint.put", endpoint.id, detail)
         return endpoint
 
-    def delete_endpoint(self, id: str) -> bool:
+    def delete_endpoint(self, id: str, *, by: str = "") -> bool:
         """Delete an endpoint. False when there is none.
 
         What waits for it has failed from now on (about 5 µs a delivery, in the same transaction);
         it can be replayed when there is an endpoint of this id again.
         """
-        return self._delete(_endpoint, id)
+        return self._delete(_endpoint, id, by)
 
     def endpoint(self, id: str) -> Endpoint | None:
         """Return an endpoint with its secret, None when there is none of this id."""
@@ -179,21 +213,22 @@ class Campaigns:
         InvalidInput
             The limit is out of 1 to 1000, or the cursor of no such list.
         """
-        rows = self._rows(_ENDPOINT, limit, cursor)
+        rows = self._listed(_ENDPOINT, limit, cursor)
         return cut(rows, limit, list="endpoint", place=0, make=_endpoint_of)
 
     # ---------------------------------------------------------------------------------------
 
-    def _delete(self, table: sa.Table, id: str) -> bool:
+    def _delete(self, table: sa.Table, id: str, by: str) -> bool:
         with self._database.write() as connection:
             gone = connection.execute(sa.delete(table).where(table.c.id == id)).rowcount > 0
             if gone:
                 raise_revision(connection)
+                note(connection, self._now_ms(), by, f"{table.name}.delete", id)
             if gone and table is _endpoint:
                 abandon(cursor_of(connection), id, now_ms=self._now_ms())
         return gone
 
-    def _rows(
+    def _listed(
         self, columns: tuple[sa.Column[Any], ...], limit: int, cursor: str | None
     ) -> list[Sequence[Any]]:
         name = columns[0]

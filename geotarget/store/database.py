@@ -131,7 +131,7 @@ class Database:
     ----------
     url
         ``sqlite:///relative/path`` or ``sqlite:////absolute/path``; ``sqlite://`` is a throw-away
-        file that goes when it is closed.
+        file that goes when it is closed, and is not flushed to the disk before.
     busy_s
         How long a writer waits for its turn, seconds.
     driver
@@ -232,7 +232,8 @@ class Database:
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={round(self._busy_s * 1000)}")
         self._use_wal(cursor)
-        cursor.execute("PRAGMA synchronous=FULL")
+        # A throw-away file need not survive a power cut.
+        cursor.execute(f"PRAGMA synchronous={'FULL' if self._scratch is None else 'OFF'}")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA temp_store=MEMORY")
         cursor.execute(f"PRAGMA cache_size=-{READER_CACHE_KIB}")

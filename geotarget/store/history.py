@@ -106,7 +106,8 @@ _DECISIONS = _List(
     table="decision",
     time="decided_ms",
     columns="id, campaign, campaign_version, transition, device, profile, zone, gate, reason, "
-    "decided_ms, inputs, variant, offer, expires_ms",
+    "decided_ms, inputs, variant, offer, expires_ms, passed, language, visit, cost_micros, day, "
+    "budget_day, counts_until_ms",
     indexed=("device", "campaign", "zone"),
     rare={("gate", "fired"): "decision_fired"},
 )
@@ -420,7 +421,7 @@ def _transition(row: Sequence[Any]) -> Transition:
 
 def _decision(row: Sequence[Any]) -> Decision:
     values = list(row[1:])
-    inputs, offer = values[-4], values[-2]
-    values[-4] = from_json(inputs)
-    values[-2] = None if offer is None else from_json(offer)
+    values[10] = from_json(values[10])
+    values[12] = None if values[12] is None else from_json(values[12])
+    values[14] = {} if values[14] == "{}" else from_json(values[14])
     return Decision(*values)

@@ -17,7 +17,8 @@ from typing import Any
 import structlog
 
 from geotarget.model import Attempt, Claimed
-from geotarget.store.batch import count
+from geotarget.store.appending import count
+from geotarget.store.counting import count_delivered
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
 
@@ -46,6 +47,14 @@ _INSERT_ATTEMPT = """
 INSERT INTO attempt (delivery, started_ms, attempt, duration_ms, state, next_attempt_ms, status,
   error, answer)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (delivery, started_ms, attempt) DO NOTHING
+"""
+_FIRST_ACCEPTED = """
+SELECT decision.campaign, decision.day, decision.zone, coalesce(decision.variant, '')
+FROM json_each(?) AS asked CROSS JOIN decision
+WHERE decision.id = json_extract(asked.value, '$[0]') AND (
+  SELECT count(*) FROM attempt
+  WHERE delivery = json_extract(asked.value, '$[1]') AND state = 'delivered'
+) = json_extract(asked.value, '$[2]')
 """
 _UPDATE = """
 UPDATE delivery SET state = ?, attempts = ?, next_attempt_ms = ?, status = ?, finished_ms = ?
@@ -107,6 +116,10 @@ class Outbox:
     def mark(self, attempts: Sequence[Attempt]) -> None:
         """Write down what came of attempts.
 
+        An offer's first acceptance counts in the tally of its decision as ``delivered``: one for
+        each endpoint that it went to, so a decision with two endpoints counts twice. Plain
+        transitions count in no tally, and neither does a replay of what was accepted before.
+
         Parameters
         ----------
         attempts
@@ -127,6 +140,8 @@ class Outbox:
             asked = to_json([(each.webhook_id, each.endpoint) for each in attempts])
             known = {row[:2]: row[2:] for row in cursor.execute(_FIND, (asked,))}
             updates: dict[int, tuple[Any, ...]] = {}
+            accepted: dict[int, str] = {}
+            said: Counter[int] = Counter()
             for each in attempts:
                 found = known.get((each.webhook_id, each.endpoint))
                 if found is None:
@@ -137,17 +152,23 @@ class Outbox:
                 if not cursor.rowcount:
                     continue
                 changes["attempts"] += 1
+                said[seq] += each.state == DELIVERED
                 after = _after(before, each.state)
                 if after is None:
                     continue
                 changes[f"deliveries_{before}"] -= 1
                 changes[f"deliveries_{after}"] += 1
+                if after == DELIVERED and (decision := decision_of(each.webhook_id)):
+                    accepted[seq] = decision
                 known[each.webhook_id, each.endpoint] = (seq, after, tried + 1)
                 finished_ms = None if after == PENDING else each.started_ms + each.duration_ms
                 updates[seq] = (
                     after, tried + 1, each.next_attempt_ms, each.status, finished_ms, seq,
                 )  # fmt: skip
             cursor.executemany(_UPDATE, list(updates.values()))
+            if accepted:
+                asked = to_json([(decision, seq, said[seq]) for seq, decision in accepted.items()])
+                count_delivered(cursor, cursor.execute(_FIRST_ACCEPTED, (asked,)).fetchall())
             count(cursor, changes)
 
     def outbox_size(self) -> tuple[int, int | None]:
@@ -215,6 +236,12 @@ def abandon(cursor: Any, endpoint: str, *, now_ms: int) -> None:
         cursor,
         Counter({"deliveries_pending": -cursor.rowcount, "deliveries_failed": cursor.rowcount}),
     )
+
+
+def decision_of(webhook_id: str) -> str:
+    """Return the id of the decision that an event tells of; empty for other events."""
+    kind, _, decision = webhook_id.partition("_")
+    return decision if kind == "offer" else ""
 
 
 def _after(before: str, said: str) -> str | None:

@@ -15,25 +15,55 @@ from typing import Self
 import sqlalchemy as sa
 
 from geotarget.store import schema, tables, targeting_tables  # noqa: F401 - its tables belong to the metadata
-from geotarget.store.batch import BatchWriter
+from geotarget.store.audiences import Audiences
+from geotarget.store.audit import Audit
+from geotarget.store.batch import REACH_DAYS, BatchWriter
 from geotarget.store.campaigns import Campaigns
+from geotarget.store.committed import Committed
+from geotarget.store.conversions import Conversions
 from geotarget.store.database import Database, wall_clock_ms
+from geotarget.store.figures import Figures
+from geotarget.store.footfall import Places
 from geotarget.store.history import History
+from geotarget.store.imports import Imports
 from geotarget.store.keys import Keys
 from geotarget.store.live import LiveLog
 from geotarget.store.outbox import Outbox
+from geotarget.store.people import People
 from geotarget.store.profiles import Profiles
+from geotarget.store.results import Results
 from geotarget.store.traces import MOST_TRACES, Traces
+from geotarget.store.visitors import Visitors
 from geotarget.store.zones import Zones
 
 _run = tables.run
 
 
-class Store(BatchWriter, Outbox, History, Traces, Zones, Campaigns, Profiles, Keys):
+class Store(
+    BatchWriter,
+    Outbox,
+    History,
+    Committed,
+    Figures,
+    Traces,
+    Zones,
+    Campaigns,
+    Results,
+    Conversions,
+    Audiences,
+    Audit,
+    Profiles,
+    People,
+    Imports,
+    Keys,
+    Places,
+    Visitors,
+):
     """Everything that must survive, in one database.
 
-    Thread-safe; several processes may have the same database open. Only one process should write
-    batches at a time. Made by `Store.open`.
+    Thread-safe; several processes may have the same database open and take turns in writing: what a
+    turn has read holds until it is committed. Each device's pings should go to one of them, which
+    has its state in memory. Made by `Store.open`.
     """
 
     def __init__(
@@ -42,6 +72,7 @@ class Store(BatchWriter, Outbox, History, Traces, Zones, Campaigns, Profiles, Ke
         *,
         max_dead_letters: int,
         max_traces: int,
+        reach_days: int,
         log: LiveLog,
         now_ms: Callable[[], int],
     ) -> None:
@@ -50,6 +81,7 @@ class Store(BatchWriter, Outbox, History, Traces, Zones, Campaigns, Profiles, Ke
             database,
             max_dead_letters=max_dead_letters,
             max_traces=max_traces,
+            reach_days=reach_days,
             log=log,
             now_ms=now_ms,
         )
@@ -63,6 +95,7 @@ class Store(BatchWriter, Outbox, History, Traces, Zones, Campaigns, Profiles, Ke
         busy_s: float = 10.0,
         max_dead_letters: int = 100_000,
         max_traces: int = MOST_TRACES,
+        reach_days: int = REACH_DAYS,
         log_rows: int = 128,
         log_bytes: int = 128 << 20,
         now_ms: Callable[[], int] = wall_clock_ms,
@@ -82,6 +115,8 @@ class Store(BatchWriter, Outbox, History, Traces, Zones, Campaigns, Profiles, Ke
             How many refused pings are kept; the oldest go first.
         max_traces
             How many traces are kept; the oldest go first.
+        reach_days
+            For how many days it is kept how many devices were where; 0 keeps nothing.
         log_rows, log_bytes
             How long the log of device states may grow before it is folded into its table.
         now_ms
@@ -110,6 +145,7 @@ class Store(BatchWriter, Outbox, History, Traces, Zones, Campaigns, Profiles, Ke
             database,
             max_dead_letters=max_dead_letters,
             max_traces=max_traces,
+            reach_days=reach_days,
             log=LiveLog(max_rows=log_rows, max_bytes=log_bytes),
             now_ms=now_ms,
         )

@@ -187,6 +187,8 @@ decision = sa.Table(
     Column("visit", Text, nullable=False, server_default=sa.text("''")),
     Column("cost_micros", BigInteger, nullable=False, server_default=sa.text("0")),
     Column("day", Text, nullable=False, server_default=sa.text("''")),
+    Column("budget_day", Text, nullable=False, server_default=sa.text("''")),
+    Column("counts_until_ms", BigInteger, nullable=False, server_default=sa.text("0")),
 )
 delivery = sa.Table(
     "delivery",

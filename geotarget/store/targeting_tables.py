@@ -109,7 +109,7 @@ conversion = sa.Table(
     Column("value_micros", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
     Column("category", Text, nullable=False),
-    Column("decision", Text, nullable=False),
+    Column("decision", Text, nullable=False, index=True),
     Column("campaign", Text, nullable=False),
     Column("variant", Text, nullable=False),
     Column("zone", Text, nullable=False),
@@ -127,6 +127,7 @@ footfall = sa.Table(
     Column("devices", LargeBinary, nullable=False),
     Column("accuracies", LargeBinary, nullable=False),
     Column("intervals", LargeBinary, nullable=False),
+    sa.Index("footfall_day", "day"),
     sqlite_with_rowid=False,
 )
 secret = sa.Table(

@@ -1,77 +1,38 @@
-"""The gates, in order: from a transition to fired, or to the first gate that refuses and why.
+"""From a transition to what each listening campaign answers: fired, or the first gate that refused.
 
-Pure: the same transitions, catalogue, profiles and history give the same decisions, ids included.
-Only the age of a transition is measured with the caller's clock. A transition that no campaign
-listens to costs a dictionary look-up; a refused decision a few microseconds; a fired one what its
-offer costs to render.
+Every campaign is asked on its own first; those that stand then come in the order of their rank,
+and what fires counts at once against the caps, budgets and places of all that follow. Pure: the
+same transitions, catalogue and ledger give the same decisions, ids included, in whatever order the
+campaigns are known. Only the age of a transition is measured with the caller's clock.
+
+A transition that no campaign listens to costs a look-up and a line in the profile's behaviour; a
+decision that is refused early some 5 µs; one that fires what its offer costs to render.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from hashlib import blake2b
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
-from geotarget.model import Campaign, Decision, Kind, Profile, Transition, Zone
-from geotarget.targeting import caps, offer, schedule
-from geotarget.targeting.case import Case, Refusal
+from geotarget.model import Audience, Campaign, Decision, Kind, Policy, Transition, Zone
+from geotarget.targeting import arbitration
+from geotarget.targeting.budget import budget_day
+from geotarget.targeting.case import POLICY, Case, Moment, Refusal
+from geotarget.targeting.gates import AFTER_ANOTHER, ALONE, GATES, TOGETHER, Gate
+from geotarget.targeting.ledger import THOMPSON, Ledger
 from geotarget.targeting.table import CampaignTable
 
-FIRED = "fired"
-MAX_AGE_S = 900.0
+FIRED, HOLDOUT = "fired", "holdout"
+_BEFORE_THE_CHOICE = frozenset({"cap", "budget", "arbitration"})
+_PASSED = Refusal("every gate let it pass", {})
+_AUDIENCE = [name for name, _ in GATES].index("audience")
+EXPOSED = frozenset(name for name, _ in GATES[_AUDIENCE + 1 :]) | {FIRED}
+"""Gates of decisions about somebody whom the campaign means: from the holdout on. What is measured
+compares all of them, caps and budgets included, with the control group among them."""
 
-Gate = Callable[[Case], Refusal | None]
+_campaign = attrgetter("campaign")
 
-
-def trigger(case: Case) -> Refusal | None:
-    """Refuse what is too old, not certain enough, or initial or outranked where that is barred.
-
-    Zone, kind and dwell time are matched before: a campaign that doesn't listen makes no decision.
-    """
-    transition, wanted = case.transition, case.campaign.trigger
-    age_s = (case.now_ms - transition.decided_ms) / 1000
-    if age_s > case.max_age_s:
-        return Refusal(
-            f"the transition is {age_s:.0f} s old, at most {case.max_age_s:g} s may be",
-            {"age_s": age_s, "max_age_s": case.max_age_s},
-        )
-    if transition.confidence < wanted.min_confidence:
-        return Refusal(
-            f"confidence {transition.confidence} is under {wanted.min_confidence}",
-            {"confidence": transition.confidence, "min_confidence": wanted.min_confidence},
-        )
-    if transition.initial and not wanted.initial:
-        return Refusal("the device was seen for the first time, already inside", {"initial": True})
-    if wanted.most_specific and case.outranked_by:
-        return Refusal(
-            f"zone {case.outranked_by!r}, at the same time, is more specific",
-            {"most_specific": True, "outranked_by": case.outranked_by},
-        )
-    return None
-
-
-def consent(case: Case) -> Refusal | None:
-    """Refuse an explicit no to marketing, and any marketing in a sensitive zone."""
-    if case.zone.sensitive:
-        return Refusal("the zone is sensitive", {"zone.sensitive": True})
-    if case.profile.consent.get("marketing") is False:
-        return Refusal("the profile declines marketing", {"consent.marketing": False})
-    return None
-
-
-GATES: tuple[tuple[str, Gate], ...] = (
-    ("trigger", trigger),
-    ("schedule", schedule.gate),
-    ("consent", consent),
-    # audience: a rule over profile and behaviour
-    # holdout: the control group, before all caps, so that it stays comparable
-    ("cap", caps.gate),
-    # budget: reserved in the transaction that writes the delivery
-    # arbitration: several campaigns want the same transition
-    # variant: which of the campaign's offers
-    ("content", offer.gate),
-)
-"""Every gate by name, in the order in which they are asked. The comments hold the places of the
-gates that are to come; the order is part of what decisions promise."""
+_First = dict[tuple[str, str, Kind, int], str]
 
 
 def decide(
@@ -79,111 +40,135 @@ def decide(
     *,
     table: CampaignTable,
     zones: Mapping[str, Zone],
-    profiles: Mapping[str, Profile],
-    last_fired: Mapping[tuple[str, str], int],
+    audiences: Mapping[str, Audience],
+    ledger: Ledger,
     now_ms: int,
-    max_age_s: float = MAX_AGE_S,
+    policy: Policy = POLICY,
 ) -> list[Decision]:
     """Let every listening campaign answer every transition.
 
     Parameters
     ----------
     transitions
-        In the order in which they are to be answered: an offer that fires counts against the caps
-        of the ones after it.
-    table, zones
-        Of one catalogue snapshot; `zones` by id.
-    profiles
-        By device. A device that is missing is its own profile without attributes.
-    last_fired
-        Decided time of the last fired decision by (campaign, profile); see `candidates`.
+        In the order in which they are to be answered: what fires counts against the caps and
+        budgets of the ones after it.
+    table, zones, audiences
+        Of one catalogue snapshot; zones and audiences by id.
+    ledger
+        What is remembered, as `asked` said; changed in place by what moves and what fires.
     now_ms
         The time of deciding, for the age of transitions only.
-    max_age_s
-        Transitions that were settled longer ago than this fire nothing.
+    policy
+        What the operator set for all campaigns.
 
     Returns
     -------
     list of Decision
         One per (transition, listening campaign), in order of transitions, then campaign ids.
     """
-    fired = dict(last_fired)
-    specific: dict[tuple[str, str, Kind, int], str] = {}
+    first: _First = {}
     decisions: list[Decision] = []
-    for transition, campaign in _listeners(transitions, table):
-        profile = profiles.get(transition.device) or Profile(transition.device)
-        key = (campaign.id, profile.id)
-        zone = zones[transition.zone]
-        moment = (campaign.id, transition.device, transition.kind, transition.decided_ms)
-        first = specific.setdefault(moment, transition.zone)
-        outranked_by = "" if first == transition.zone else first
-        case = Case(
-            transition, campaign, zone, profile, fired.get(key), now_ms, max_age_s, outranked_by
-        )
-        decision = _decision(case)
-        if decision.fired:
-            fired[key] = max(transition.decided_ms, fired.get(key, transition.decided_ms))
-        decisions.append(decision)
+    for transition in transitions:
+        campaigns = table.answering(transition)
+        if campaigns:
+            moment = Moment(
+                transition,
+                zones[transition.zone],
+                ledger.profile_of(transition.device),
+                ledger,
+                audiences,
+                table.tagged,
+                policy,
+                now_ms,
+            )
+            cases = [Case(moment, each, _outranked(first, each, transition)) for each in campaigns]
+            decisions += _answers(cases)
+        ledger.move(transition)
     return decisions
 
 
-def candidates(
-    transitions: Sequence[Transition],
-    *,
-    table: CampaignTable,
-    profiles: Mapping[str, Profile],
-) -> list[tuple[str, str]]:
-    """Return the (campaign, profile) pairs whose last firing `decide` will ask for, each once."""
-    pairs: dict[tuple[str, str], None] = {}
-    for transition, campaign in _listeners(transitions, table):
-        if campaign.cooldown_s:
-            profile = profiles.get(transition.device)
-            pairs[campaign.id, profile.id if profile else transition.device] = None
-    return list(pairs)
+def _answers(cases: Sequence[Case]) -> list[Decision]:
+    """Return the answers to one transition, by campaign id."""
+    made: list[Decision] = []
+    standing: list[Case] = []
+    for case in cases:
+        gate, refusal = _ask(case, ALONE)
+        if refusal is None:
+            standing.append(case)
+        else:
+            made.append(_settled(case, gate, refusal))
+    for case in sorted(standing, key=arbitration.rank) if len(standing) > 1 else standing:
+        gate, refusal = _ask(case, AFTER_ANOTHER if case.moment.fired else TOGETHER)
+        made.append(_settled(case, gate, refusal or _PASSED))
+    return sorted(made, key=_campaign) if standing else made
 
 
-def decision_id(transition: Transition, campaign_id: str) -> str:
-    """Return the id of a campaign's answer to a transition: 32 hex digits, the same every time.
-
-    The first 12 are the transition's time, so that ids of one day lie together in an index.
-    """
-    digest = blake2b(f"{campaign_id}\0{transition.id}".encode(), digest_size=10).hexdigest()
-    return f"{transition.decided_ms & 0xFFFF_FFFF_FFFF:012x}{digest}"
-
-
-def _listeners(
-    transitions: Sequence[Transition], table: CampaignTable
-) -> Iterator[tuple[Transition, Campaign]]:
-    for transition in transitions:
-        for campaign in table.listening(transition.zone, transition.kind):
-            if transition.kind is Kind.DWELL and campaign.trigger.dwell_s != transition.threshold_s:
-                continue
-            yield transition, campaign
-
-
-def _decision(case: Case) -> Decision:
-    gate, reason, inputs = FIRED, "every gate let it pass", {}
-    for name, ask in GATES:
+def _ask(case: Case, gates: Sequence[tuple[str, Gate]]) -> tuple[str, Refusal | None]:
+    """Return the first gate that refuses, and why; or that none did."""
+    for name, ask in gates:
         refusal = ask(case)
         if refusal is not None:
-            gate, reason, inputs = name, refusal.reason, dict(refusal.inputs)
-            break
-    transition, campaign = case.transition, case.campaign
-    expires_ms = None
-    if gate == FIRED and campaign.valid_s:
-        expires_ms = transition.decided_ms + campaign.valid_s * 1000
-    return Decision(
-        id=decision_id(transition, campaign.id),
+            case.passed.pop(name, None)  # it may have let the case pass before another fired
+            return name, refusal
+    return FIRED, None
+
+
+def _settled(case: Case, gate: str, answer: Refusal) -> Decision:
+    """Return the decision, and let it count from here on."""
+    moment, campaign = case.moment, case.campaign
+    transition = moment.transition
+    fired, held_out = gate == FIRED, gate == HOLDOUT
+    decision = Decision(
+        id=case.id,
         campaign=campaign.id,
         campaign_version=campaign.version,
         transition=transition.id,
         device=transition.device,
-        profile=case.profile.id,
+        profile=moment.profile.id,
         zone=transition.zone,
         gate=gate,
-        reason=reason,
+        reason=answer.reason,
         decided_ms=transition.decided_ms,
-        inputs=inputs,
-        offer=case.offer if gate == FIRED else None,
-        expires_ms=expires_ms,
+        inputs=answer.inputs,
+        variant=_variant(case, gate),
+        offer=case.offer if fired or held_out else None,
+        expires_ms=_after(transition, campaign.valid_s) if fired and campaign.valid_s else None,
+        passed=case.passed,
+        language=case.language if fired or held_out else "",
+        visit=transition.visit,
+        cost_micros=case.cost_micros if fired else 0,
+        day=moment.day,
+        budget_day=budget_day(campaign, transition.decided_ms) if fired else "",
+        counts_until_ms=_after(transition, campaign.attribution_s) if gate in EXPOSED else 0,
     )
+    if fired:
+        moment.fired.append(campaign)
+    if fired or held_out:
+        moment.ledger.note(decision, campaign)
+    return decision
+
+
+def _variant(case: Case, gate: str) -> str | None:
+    """Return the variant that the profile belongs to.
+
+    By weights it is the same for all time, whatever refused. A bandit chooses anew each time: what
+    it would have chosen says nothing where nothing was sent for another reason.
+    """
+    if case.variant is None:
+        return None
+    if case.campaign.allocation == THOMPSON and gate in _BEFORE_THE_CHOICE:
+        return None
+    return case.variant.id
+
+
+def _after(transition: Transition, seconds: int) -> int:
+    return transition.decided_ms + seconds * 1000
+
+
+def _outranked(first: _First, campaign: Campaign, transition: Transition) -> str:
+    """Return the zone of the same instant that came first, for campaigns that want only that."""
+    if not campaign.trigger.most_specific:
+        return ""
+    moment = (campaign.id, transition.device, transition.kind, transition.decided_ms)
+    zone = first.setdefault(moment, transition.zone)
+    return "" if zone == transition.zone else zone

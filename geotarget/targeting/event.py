@@ -92,10 +92,13 @@ def deliveries(
     for decision in decisions:
         if not decision.fired:
             continue
-        named = dict.fromkeys(campaigns[decision.campaign].endpoints)
+        campaign = campaigns[decision.campaign]
+        named = dict.fromkeys(campaign.endpoints)
         targets = [target for target in named if target in told]
         if targets:
-            body = _offer_body(decision, by_id[decision.transition], zones[decision.zone])
+            passed_on = _attributes(campaign, profiles.get(decision.device))
+            transition = by_id[decision.transition]
+            body = _offer_body(decision, transition, zones[decision.zone], passed_on)
             made += [
                 Delivery(
                     webhook_id=f"offer_{decision.id}",
@@ -130,15 +133,26 @@ def _wants_offers(endpoint: Endpoint) -> bool:
     return endpoint.events is None or OFFER_TRIGGERED in endpoint.events
 
 
-def _offer_body(decision: Decision, transition: Transition, zone: Zone) -> bytes:
+def _attributes(campaign: Campaign, profile: Profile | None) -> dict[str, Any]:
+    """Return the attributes that a campaign chooses to pass on, as far as there are any."""
+    if profile is None or not campaign.pass_attributes:
+        return {}
+    known = profile.attributes
+    return {name: known[name] for name in campaign.pass_attributes if name in known}
+
+
+def _offer_body(
+    decision: Decision, transition: Transition, zone: Zone, attributes: Mapping[str, Any]
+) -> bytes:
+    language = {"language": decision.language} if decision.language else {}
     data = {
         "decision": decision.id,
         "campaign": decision.campaign,
         "variant": decision.variant,
+        **language,
         "offer": decision.offer,
         "expires": None if decision.expires_ms is None else timestamp(decision.expires_ms),
-        # attributes are passed on only where a campaign chooses them, and none can yet
-        "profile": {"id": decision.profile, "attributes": {}},
+        "profile": {"id": decision.profile, "attributes": attributes},
         "zone": _zone(zone, transition),
         "transition": _transition(transition),
     }

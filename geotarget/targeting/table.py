@@ -10,11 +10,11 @@ select by tag compile in some 10 ms and hold a few lists, not ten million pairs.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from geotarget.errors import InvalidCampaign, Problem
-from geotarget.model import Campaign, Kind, Status, Trigger, Zone
+from geotarget.model import Campaign, Kind, Status, Transition, Trigger, Zone
 
 LISTENING = frozenset({Status.ACTIVE, Status.SCHEDULED, Status.PAUSED})
 """Campaigns in these states answer transitions, be it with a refusal: who paused a campaign wants
@@ -49,7 +49,16 @@ class CampaignTable:
     ['hello']
     """
 
-    __slots__ = ("_by_id", "_by_tag", "_campaigns", "_entries", "_everywhere", "_shared", "_tags")
+    __slots__ = (
+        "_by_id",
+        "_by_tag",
+        "_campaigns",
+        "_entries",
+        "_everywhere",
+        "_shared",
+        "_tags",
+        "_zones_of",
+    )
 
     def __init__(self, campaigns: Sequence[Campaign], zones: Iterable[Zone]) -> None:
         self._campaigns = sorted(
@@ -72,9 +81,13 @@ class CampaignTable:
                 self._everywhere.append(position)
         self._by_id, self._by_tag = dict(by_id), dict(by_tag)
         heard = self._by_tag.keys()
-        self._tags = {
-            zone.id: tuple(sorted(heard & set(zone.tags))) if zone.tags else () for zone in zones
-        }
+        self._tags: dict[str, tuple[str, ...]] = {}
+        zones_of: defaultdict[str, list[str]] = defaultdict(list)
+        for zone in zones:
+            self._tags[zone.id] = tuple(sorted(heard & set(zone.tags))) if zone.tags else ()
+            for tag in zone.tags:
+                zones_of[tag].append(zone.id)
+        self._zones_of = dict(zones_of)
         # Filled by readers. Two threads may work out the same entry: the same value is put twice.
         self._entries: dict[str, _Entry] = {}
         self._shared: dict[tuple[str | None, tuple[str, ...]], _Entry] = {}
@@ -98,6 +111,17 @@ class CampaignTable:
         to ``reconciled``: an edit of a zone is not a movement.
         """
         return self._entry(zone_id).by_kind.get(kind, ())
+
+    def answering(self, transition: Transition) -> Sequence[Campaign]:
+        """Return the campaigns that answer a transition, by id: dwell ones for their time only."""
+        heard = self._entry(transition.zone).by_kind.get(transition.kind, ())
+        if transition.kind is not Kind.DWELL:
+            return heard
+        return [each for each in heard if each.trigger.dwell_s == transition.threshold_s]
+
+    def tagged(self, tag: str) -> Collection[str]:
+        """Return the ids of the zones that carry a tag."""
+        return self._zones_of.get(tag, ())
 
     def _entry(self, zone_id: str) -> _Entry:
         entry = self._entries.get(zone_id)

@@ -179,6 +179,7 @@ def test_the_memory_of_keys_is_bounded() -> None:
     """The oldest are forgotten first."""
 
     class Everybody:
+        id = "k"
         scopes = ("zones:read",)
         name = "x"
         expires_ms = None

@@ -24,16 +24,29 @@ MEANING = {
     "POST /v1/zones",
     "PUT /v1/zones/{id}",
     "PUT /v1/campaigns/{id}",
+    "POST /v1/campaigns:preview",
+    "POST /v1/campaigns/{id}:preview",
+    "PUT /v1/audiences/{id}",
+    "POST /v1/audiences:count",
+    "PUT /v1/imports/{id}",
+    "POST /v1/conversions",
     "PUT /v1/endpoints/{id}",
     "PUT /v1/profiles/{id}",
     "GET /v1/zones",
     "POST /v1/devices/{id}/trace",
     "GET /v1/devices/{id}/explain",
+    "GET /v1/reports/campaigns",
+    "GET /v1/reports/campaigns/{id}",
+    "GET /v1/reports/zones/{id}",
+    "GET /v1/exports/zones/{id}/visitors",
+    "POST /v1/zones:lint",
+    "POST /v1/zones:reach",
 }
 """Where a schema can't say all: rings close, endpoints exist, secrets are Base64, ends come after
-beginnings, no name holds NUL. There a request that obeys the schema may still be refused."""
+beginnings, rules are CEL, rows are profiles, no name holds NUL. There a request that obeys the
+schema may still be refused."""
 
-REPORTS = {"POST /v1/pings", "POST /v1/zones"}
+REPORTS = {"POST /v1/pings", "POST /v1/zones", "POST /v1/conversions", "PUT /v1/imports/{id}"}
 """Where bad items are reported in a good answer."""
 
 
@@ -44,10 +57,17 @@ def schema(lasting: Api) -> Any:
         ("/v1/zones/z", square()),
         ("/v1/endpoints/crm", {"url": "https://crm.example.com/hook"}),
         ("/v1/campaigns/c", campaign("crm")),
+        ("/v1/campaigns/z", campaign("crm", variants=[{"id": "a", "offer": {}}], offer=None)),
+        ("/v1/audiences/z", {"rule": "visits.total(30) > 2"}),
+        ("/v1/profiles/z", {"attributes": {"tier": "gold"}, "devices": ["d1"]}),
     ]:
         lasting.call("PUT", path, expect=200, json=body)
     pings = [ping(ago_s=60), ping(ago_s=30), {"device": "x"}]
     lasting.call("POST", "/v1/pings", expect=202, json=pings)
+    sold = {"id": "r1", "device": "d1", "value": 1, "currency": "EUR"}
+    lasting.call("POST", "/v1/conversions", expect=200, json=sold)
+    rows = {"content": b'{"id": "a"}\n{}\n', "headers": {"Content-Type": "application/x-ndjson"}}
+    lasting.call("PUT", "/v1/imports/z", expect=200, **rows)
     return schemathesis.openapi.from_asgi("/openapi.json", lasting.app)
 
 

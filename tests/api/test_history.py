@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from geotarget.api.values import parse_instant
-from geotarget.model import Attempt, BatchWrite, Rejected
+from geotarget.model import Attempt, BatchWrite, Decision, Rejected
 from tests.api.conftest import Api
 from tests.api.documents import LNG, campaign, ping, square
 
@@ -102,6 +102,26 @@ def test_decisions_tell_the_gate_and_the_reason(told: Api) -> None:
     assert {each["gate"] for each in refused} != {"fired"}
     assert all(each["reason"] for each in refused)
     assert len(items(told, "/v1/decisions?device=a&zone=z")) == 2
+
+
+def test_decisions_tell_what_was_offered_and_what_gates_let_pass(api: Api) -> None:
+    """Variant, language, cost, visit and day; figures of the gates before; a held-out person."""
+    store = api.services.store
+    common = {
+        "campaign": "c", "campaign_version": 2, "transition": "t", "device": "d", "profile": "p",
+        "zone": "z", "reason": "r", "decided_ms": 1_767_268_800_000, "variant": "warm",
+        "language": "fi", "offer": {"text": "Hei"}, "visit": "v", "day": "2026-01-01",
+        "passed": {"consent": {"consent.marketing": True}},
+    }  # fmt: skip
+    fired = Decision(id="1", gate="fired", cost_micros=50_000, **common)
+    spared = Decision(id="2", gate="holdout", inputs={"hash": 0.05}, **common)
+    store.write_batch(BatchWrite(decisions=[fired, spared]))
+    second, first = items(api, "/v1/decisions?campaign=c")
+    told = ("variant", "language", "offer", "visit", "day", "passed")
+    assert [first[name] for name in told] == [common[name] for name in told]
+    assert (first["held_out"], first["cost"]) == (False, 0.05)
+    assert (second["held_out"], second["cost"], second["inputs"]) == (True, 0, {"hash": 0.05})
+    assert second["offer"] == {"text": "Hei"}
 
 
 def test_an_offer_can_be_followed_from_decision_to_delivery(told: Api) -> None:

@@ -6,10 +6,19 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from geotarget.demo.campaigns import CAMPAIGNS, ENDPOINT, PROFILES, catalogue_path, install
+from geotarget.api.campaign_documents import CampaignDocument
+from geotarget.demo.campaigns import (
+    AUDIENCES,
+    CAMPAIGNS,
+    ENDPOINT,
+    PROFILES,
+    catalogue_path,
+    install,
+)
 from geotarget.demo.fleet import Fleet
 from geotarget.geojson import load_zones
-from geotarget.targeting import validate_offer
+from geotarget.targeting.audience import validate_audience
+from geotarget.targeting.checks import problems_of
 
 
 class Shelf:
@@ -36,7 +45,7 @@ def test_first_start_creates_everything() -> None:
     desk = Shelf()
     created = install(desk, url="http://127.0.0.1:9/webhooks", secret="whsec_x")
     zones = json.loads(catalogue_path().read_bytes())["features"]
-    assert len(created) == len(zones) + len(PROFILES) + len(CAMPAIGNS)
+    assert len(created) == len(zones) + len(PROFILES) + len(AUDIENCES) + len(CAMPAIGNS)
     assert desk.kept["endpoints", ENDPOINT]["url"] == "http://127.0.0.1:9/webhooks"
     assert 12 <= len(zones) <= 20
 
@@ -63,12 +72,17 @@ def test_what_is_missing_comes_back() -> None:
 
 
 def test_campaigns_mean_zones_of_the_catalogue() -> None:
-    """Each campaign's tags stand on several zones, and its offer is a valid template."""
+    """Each campaign's tags stand on zones, its offers are valid, its audiences are there."""
     zones = load_zones(catalogue_path()).zones
-    for campaign in CAMPAIGNS.values():
-        tags = set(campaign["trigger"]["zones"]["tags"])
-        assert sum(bool(tags & set(zone.tags)) for zone in zones) >= 4
-        validate_offer(campaign["offer"])
+    for name, document in CAMPAIGNS.items():
+        tags = set(document["trigger"]["zones"]["tags"])
+        meant = sum(bool(tags & set(zone.tags)) for zone in zones)
+        assert meant >= (1 if name == "homes-here" else 4)
+        assert set(document.get("audiences", ())) <= set(AUDIENCES)
+        campaign = CampaignDocument.model_validate(document).to_campaign(name)
+        assert problems_of(campaign) == []
+    for audience in AUDIENCES.values():
+        validate_audience(audience["rule"])
 
 
 def test_properties_that_offers_use_are_there() -> None:

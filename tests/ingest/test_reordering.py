@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geotarget.ingest.columns import ping_keys
 from geotarget.ingest.reordering import Parcel, Release, ReorderWindow, parcels
 from geotarget.ingest.waiting import Entry, Frame, Received, Submitted
 from geotarget.ingest.wire import Decoded
 from geotarget.model import IntArray, PingBatch, Rejected
+from geotarget.model.keys import ping_keys
 
 WINDOW_S = 3.0
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geotarget.ingest import Decoded, WireLimits, decode_mqtt
-from geotarget.ingest.columns import message_key, ping_keys
 from geotarget.ingest.topics import device_problem, subscriptions
 from geotarget.ingest.wire import OWNTRACKS_IGNORED, decode_mqtt_singly
+from geotarget.model.keys import message_key, ping_keys
 
 NOW_MS = 1_732_240_001_000
 GOOD = {"ts": 1732240000.25, "lat": 60.1699, "lng": 24.9384, "acc": 12.0}

@@ -8,10 +8,18 @@ from __future__ import annotations
 import pytest
 from backends import Backend
 from contract_batch import BatchContract
-from contract_catalogue import CampaignsContract, ProfilesContract, ZonesContract
+from contract_catalogue import (
+    AudiencesContract,
+    AuditContract,
+    CampaignsContract,
+    ZonesContract,
+)
+from contract_conversions import ConversionsContract
 from contract_history import HistoryContract
 from contract_keys import KeysContract, RunsContract
 from contract_outbox import OutboxContract
+from contract_people import ImportsContract, PeopleContract, ProfilesContract
+from contract_targeting import TargetingContract
 from contract_traces import TracesContract
 
 from geotarget.store import Store
@@ -19,12 +27,18 @@ from geotarget.store import Store
 
 class StoreContract(
     BatchContract,
+    TargetingContract,
+    ConversionsContract,
     OutboxContract,
     HistoryContract,
     TracesContract,
     ZonesContract,
     CampaignsContract,
+    AudiencesContract,
+    AuditContract,
     ProfilesContract,
+    PeopleContract,
+    ImportsContract,
     KeysContract,
     RunsContract,
 ):

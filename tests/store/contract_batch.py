@@ -209,25 +209,6 @@ class BatchContract:
         assert 2 == store.counts().deliveries_pending
         assert delivery(2).body == store.delivery(delivery(2).webhook_id)[0].body
 
-    def test_last_fired(self, store: Store) -> None:
-        """Caps see the newest fired decision of a campaign and a profile, and no refused one."""
-        store.write_batch(
-            BatchWrite(
-                decisions=[
-                    decision(5, campaign="c", profile="p"),
-                    decision(3, campaign="c", profile="p"),
-                    decision(9, campaign="c", profile="p", gate="cooldown", offer=None),
-                    decision(7, campaign="d", profile="odd \"'[]"),
-                ]
-            )
-        )
-        asked = [("c", "p"), ("c", "q"), ("d", "p"), ("d", "odd \"'[]")]
-        assert {("c", "p"): at(5), ("d", "odd \"'[]"): at(7)} == store.last_fired(asked)
-        assert {} == store.last_fired([])
-        many = [(f"campaign-{number}", "p") for number in range(3000)]
-        assert {("c", "p"): at(5)} == store.last_fired([*many, ("c", "p")])
-        assert (2 + 1, 1) == (store.counts().decisions_fired, store.counts().decisions_refused)
-
     def test_kinds_are_counted(self, store: Store) -> None:
         """Entries are counted beside all transitions."""
         store.write_batch(

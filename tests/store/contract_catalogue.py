@@ -1,4 +1,4 @@
-"""What every store keeps of zones, campaigns, endpoints and profiles."""
+"""What every store keeps of zones, campaigns, audiences and endpoints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ from records import campaign, square
 from shapely import MultiPolygon, Point, Polygon
 
 from geotarget.errors import InvalidZone
-from geotarget.model import Endpoint, EntryPolicy, Kind, Profile, Status, Trigger
+from geotarget.model import (
+    Audience,
+    Budget,
+    Cap,
+    Endpoint,
+    EntryPolicy,
+    Hours,
+    Kind,
+    Status,
+    Trigger,
+    Variant,
+)
 from geotarget.store import Store
 
 ENDPOINT = Endpoint("crm", "https://example.org/hook", "whsec_abc", "CRM", ("offer.triggered",))
@@ -206,6 +217,30 @@ class CampaignsContract:
             starts="2026-01-01",
             ends="2026-02-01T08:00:00+02:00",
             valid_s=60,
+            days=("mon", "sun"),
+            hours=(Hours("08:00", "24:00"),),
+            purpose="loyalty",
+            consent_required=True,
+            audience="profile.tier == 'gold'",
+            audiences=("regulars",),
+            holdout=0.1,
+            salt="spring",
+            caps=(Cap(2, 60), Cap(9)),
+            per_visit=1,
+            budget=Budget("money", 10**15, 5_000_000, "even", "Europe/Helsinki"),
+            priority=-3,
+            with_others=True,
+            translations={"sv": {"a": "Hej"}},
+            variants=(
+                Variant("a", {"t": 1}, 0.5, {"fi": {"t": 2}}, 50_000),
+                Variant("b", {"t": {"u": None}}),
+            ),
+            allocation="thompson",
+            cost_micros=1,
+            currency="SEK",
+            pass_attributes=("tier",),
+            attribution_s=3_600,
+            inside_asked_ms=1_767_268_800_000,
         )
         store.put_campaign(full)
         read = store.campaign("buns")
@@ -233,33 +268,59 @@ class CampaignsContract:
         assert None is store.endpoint("crm")
         assert 3 == store.catalog_revision()
 
+    def test_versions_page(self, store: Store) -> None:
+        """Versions are listed newest first with their time, also after a deletion."""
+        stored = [store.put_campaign(campaign("buns", name=f"Buns {n}")) for n in range(5)]
+        store.put_campaign(campaign("cakes"))
+        store.delete_campaign("buns")
+        listed = walk(lambda **page: store.campaign_versions("buns", **page), 2)
+        assert stored[::-1] == [each for _, each in listed]
+        times = [at_ms for at_ms, _ in listed]
+        assert times == sorted(times, reverse=True)
+        assert [] == store.campaign_versions("nobody").items
 
-class ProfilesContract:
-    """Profiles."""
 
-    def test_profiles(self, store: Store) -> None:
-        """A profile is replaced whole, and forgotten whole."""
-        first = Profile("phone-1", {"tier": "gold", "n": 2**70}, {"marketing": True})
-        second = Profile("phone-1", {"name": "Aino"})
-        assert None is store.profile("phone-1")
-        assert first == store.put_profile(first)
-        assert first == store.profile("phone-1")
-        store.put_profile(second)
-        assert second == store.profile("phone-1")
-        assert (True, False) == (store.delete_profile("phone-1"), store.delete_profile("phone-1"))
-        assert None is store.profile("phone-1")
-        assert 0 == store.catalog_revision()
+class AudiencesContract:
+    """Audiences: part of the catalogue."""
 
-    def test_profiles_of(self, store: Store) -> None:
-        """Each device has a profile: what is stored under its id, or an empty one."""
-        odd = Profile("quo\"te's [ä]", {"a": 1})
-        store.put_profile(odd)
-        store.put_profile(Profile("phone-1", {"tier": "gold"}))
-        assert {
-            "phone-1": Profile("phone-1", {"tier": "gold"}),
-            "phone-2": Profile("phone-2"),
-            odd.id: odd,
-        } == store.profiles_of(["phone-1", "phone-2", odd.id])
-        assert {} == store.profiles_of([])
-        many = [f"phone-{number}" for number in range(40_000)]
-        assert many == list(store.profiles_of(many))
+    def test_audiences(self, store: Store) -> None:
+        """The revision rises with changes only; lists go by id."""
+        first = store.put_audience(Audience("b", "true", "Everybody", "All there are"))
+        assert Audience("b", "true", "Everybody", "All there are", 1) == first
+        assert first == store.put_audience(replace(first, revision=0)) == store.audience("b")
+        changed = store.put_audience(replace(first, rule="false"))
+        assert (2, "false", 2) == (changed.revision, changed.rule, store.catalog_revision())
+        others = [store.put_audience(Audience(name, "true")) for name in "ca"]
+        assert [others[1], changed, others[0]] == store.audiences()
+        assert store.audiences() == walk(store.audiences_page, 2)
+        assert (True, False) == (store.delete_audience("b"), store.delete_audience("b"))
+        assert (None, 5) == (store.audience("b"), store.catalog_revision())
+
+
+class AuditContract:
+    """The log of who changed what."""
+
+    def test_changes_are_noted_with_their_transaction(self, store: Store) -> None:
+        """Each change by somebody once, newest first; what changes nothing is not noted."""
+        store.put_campaign(campaign("buns"), by="ann (k1)")
+        store.put_campaign(campaign("buns"), by="ann (k1)")
+        store.put_campaign(campaign("buns", name="Other"))
+        store.put_endpoint(ENDPOINT, by="bob")
+        store.put_audience(Audience("a", "true"), by="bob")
+        store.delete_campaign("buns", by="ann (k1)")
+        store.delete_campaign("buns", by="ann (k1)")
+        store.delete_endpoint("crm", by="bob")
+        store.delete_audience("a", by="bob")
+        store.add_audit("carl", "export", "kamppi", {"rows": 3})
+        entries = [(e.actor, e.action, e.subject, e.detail) for e in walk(store.audit_page, 2)]
+        assert entries[::-1] == [
+            ("ann (k1)", "campaign.put", "buns", {"version": 1}),
+            ("bob", "endpoint.put", "crm", {"revision": 3}),
+            ("bob", "audience.put", "a", {"revision": 4}),
+            ("ann (k1)", "campaign.delete", "buns", {}),
+            ("bob", "endpoint.delete", "crm", {}),
+            ("bob", "audience.delete", "a", {}),
+            ("carl", "export", "kamppi", {"rows": 3}),
+        ]
+        of_one = walk(lambda **page: store.audit_page(subject="buns", **page), 1)
+        assert ["campaign.delete", "campaign.put"] == [each.action for each in of_one]

@@ -98,6 +98,13 @@ def decision(number: int, **changes: Any) -> Decision:
             "variant": "b",
             "offer": {"title": "A bun for 2 €"},
             "expires_ms": at(number) + 3_600_000,
+            "passed": {"consent": {"consent.marketing": True}},
+            "language": "sv",
+            "visit": timed(number, "visit"),
+            "cost_micros": 50_000,
+            "day": "2026-01-01",
+            "budget_day": "2025-12-31",
+            "counts_until_ms": at(number) + 7 * 86_400_000,
         }
         | changes
     )

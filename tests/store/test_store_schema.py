@@ -9,12 +9,25 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from records import at, batch, decision, delivery, member, square, transition
+from records import (
+    at,
+    attempt,
+    batch,
+    campaign,
+    decision,
+    delivery,
+    member,
+    square,
+    trace,
+    transition,
+)
 
 from geotarget.errors import StoreError
+from geotarget.model import Behaviour, Decision, Fired, Profile, Stay
 from geotarget.store import Store, current_revision, migrate
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.schema import head
@@ -27,6 +40,12 @@ print("ready", flush=True)
 sys.stdin.readline()
 Store.open(sys.argv[1]).close()
 """
+
+
+def before_targeting(number: int, **changes: Any) -> Decision:
+    """Make a decision as the first versions knew it."""
+    nothing = {"passed": {}, "language": "", "visit": "", "cost_micros": 0, "day": ""}
+    return decision(number, **nothing, budget_day="", counts_until_ms=0, **changes)
 
 
 @pytest.fixture
@@ -76,7 +95,7 @@ def test_database_of_the_first_version_is_brought_over(url: str, tmp_path: Path)
     assert "0001" == current_revision(url)
     with Store.open(url, now_ms=lambda: at(200)) as store:
         assert [transition(number) for number in (4, 3, 2, 1)] == store.transitions_page().items
-        assert [decision(number) for number in (4, 3, 2, 1)] == store.decisions_page().items
+        assert [before_targeting(number) for number in (4, 3, 2, 1)] == store.decisions_page().items
         (detail,) = store.delivery(delivery(1).webhook_id)
         assert ("delivered", delivery(1).body) == (detail.delivery.state, detail.body)
         assert {f"phone-{number}" for number in range(1, 5)} == set(store.load_devices()[0])
@@ -93,6 +112,47 @@ def test_database_of_the_first_version_is_brought_over(url: str, tmp_path: Path)
     assert head() == current_revision(url)
     with Store.open(url, migrate=False) as store:
         assert 5 == len(store.transitions_page().items)
+
+
+def test_database_of_the_second_version_is_brought_over(url: str, tmp_path: Path) -> None:
+    """What it held is there, new columns say nothing, and what happens from now on is counted.
+
+    `r0002.sql` is a dump of what the last version of that schema wrote.
+    """
+    with closing(sqlite3.connect(tmp_path / "store.db")) as old:
+        old.executescript((Path(__file__).parent / "r0002.sql").read_text())
+    assert "0002" == current_revision(url)
+    with Store.open(url, now_ms=lambda: at(200)) as store:
+        refused = before_targeting(4, gate="cap", offer=None, variant=None, expires_ms=None)
+        assert [
+            refused,
+            *(before_targeting(number) for number in (3, 2, 1)),
+        ] == store.decisions_page().items
+        assert [transition(number) for number in (4, 3, 2, 1)] == store.transitions_page().items
+        assert Profile("phone-1", {"tier": "gold"}, {"marketing": True}) == store.profile("phone-1")
+        assert replace(campaign("buns", endpoints=("crm",), name="More buns"), version=2) == (
+            store.campaign("buns")
+        )
+        assert [trace(2)] == store.traces("phone-2")
+        assert [] == store.tallies("campaign-1") == store.exposures("campaign-1")
+        pair = ("campaign-1", "phone-1")
+        with store.turn() as turn:
+            assert {pair: Fired(at(1), 1)} == turn.last_fired([pair])
+            assert Behaviour() == turn.behaviour_of(["phone-1"])["phone-1"]
+            assert {} == turn.spent([("campaign-1", "")])
+        store.write_batch(
+            batch(6, decisions=[decision(6, campaign="campaign-1", day="2026-01-02")])
+        )
+        with store.turn() as turn:
+            assert {pair: Fired(at(6), 2)} == turn.last_fired([pair])
+            assert [Stay(at(6))] == turn.behaviour_of(["phone-1"])["phone-1"].stays["zone-0"]
+        assert [1] == [each.count for each in store.tallies("campaign-1")]
+        store.mark([attempt(delivery(2))])
+        store.put_profile(Profile("anna", external_ids={"crm": "7"}, devices=("phone-1",)))
+        assert {"phone-1": "anna"} == {
+            device: each.id for device, each in store.profiles_of(["phone-1"]).items()
+        }
+    assert head() == current_revision(url)
 
 
 def test_opening_again_keeps_everything(url: str) -> None:

@@ -1,53 +1,55 @@
-"""The gates: their order, what each refuses, and that a repetition decides the same."""
+"""From transitions to decisions: who answers, what is told, and that a repetition is the same."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shapely import Point
 
-from geotarget.model import Campaign, Decision, Kind, Profile, Status, Transition, Trigger, Zone
-from geotarget.targeting import GATES, CampaignTable, candidates, decide, decision_id
+from geotarget.model import (
+    Arm,
+    Budget,
+    Campaign,
+    Cap,
+    Decision,
+    Fired,
+    Kind,
+    Policy,
+    Profile,
+    Spent,
+    Status,
+    Transition,
+    Trigger,
+    Variant,
+    Zone,
+)
+from geotarget.targeting import Ledger, decision_id
+from geotarget.targeting.decide import EXPOSED
+from tests.targeting.deciding import NOON_MS, run
 
 Make = Callable[..., Any]
-NOON_MS = 1_767_268_800_000
-
-
-def run(
-    transitions: Sequence[Transition],
-    campaigns: Sequence[Campaign],
-    zones: Sequence[Zone],
-    **options: Any,
-) -> list[Decision]:
-    """Decide with everything else at rest, a second after noon."""
-    defaults: dict[str, Any] = {"profiles": {}, "last_fired": {}, "now_ms": NOON_MS + 1_000}
-    return decide(
-        transitions,
-        table=CampaignTable.compile(campaigns, zones),
-        zones={zone.id: zone for zone in zones},
-        **(defaults | options),
-    )
-
-
-def test_gates_stand_in_their_order() -> None:
-    """The order is a promise: the first gate that refuses is the one that is told."""
-    assert tuple(name for name, _ in GATES) == ("trigger", "schedule", "consent", "cap", "content")
 
 
 def test_fired_decision(campaign: Make, zone: Make, transition: Make) -> None:
     """A decision that passes every gate holds the rendered offer and its expiry."""
-    hello = campaign(offer={"text": "Hi {{ profile.name }}"}, valid_s=3600)
+    hello = campaign(
+        offer={"text": "Hi {{ profile.name }}"},
+        valid_s=3600,
+        attribution_s=86_400,
+        budget=Budget(total=5, time_zone="America/Chicago"),
+        cost_micros=50_000,
+    )
     profiles = {"phone-1": Profile("p-9", {"name": "Aino"})}
-    moved = transition()
-    (decision,) = run([moved], [hello], [zone()], profiles=profiles)
+    moved = transition(decided_ms=NOON_MS + 7 * 3_600_000)
+    shop = zone(time_zone="Pacific/Kiritimati")
+    (decision,) = run([moved], [hello], [shop], profiles=profiles)
     expected = Decision(
         id=decision_id(moved, "hello"),
         campaign="hello",
@@ -58,9 +60,15 @@ def test_fired_decision(campaign: Make, zone: Make, transition: Make) -> None:
         zone="shop",
         gate="fired",
         reason="every gate let it pass",
-        decided_ms=NOON_MS + 250,
+        decided_ms=NOON_MS + 7 * 3_600_000,
         offer={"text": "Hi Aino"},
-        expires_ms=NOON_MS + 250 + 3_600_000,
+        expires_ms=NOON_MS + 8 * 3_600_000,
+        passed={"budget": {"total": {"in": "offers", "bound": 5, "spent": 0}}},
+        visit="visit-1",
+        cost_micros=50_000,
+        day="2026-01-02",
+        budget_day="2026-01-01",
+        counts_until_ms=NOON_MS + 31 * 3_600_000,
     )
     assert expected == decision
     assert decision.fired
@@ -92,43 +100,6 @@ def test_device_without_profile_is_its_own(campaign: Make, zone: Make, transitio
     assert decision.expires_ms is None
 
 
-@pytest.mark.parametrize(
-    ("moved", "wanted", "now_ms", "reason", "inputs"),
-    [
-        ({}, {}, NOON_MS + 250 + 900_001, "the transition is 900 s old, at most 900 s may be",
-         {"age_s": 900.001, "max_age_s": 900.0}),
-        ({"confidence": 1}, {"min_confidence": 2}, NOON_MS, "confidence 1 is under 2",
-         {"confidence": 1, "min_confidence": 2}),
-        ({"initial": True}, {"initial": False}, NOON_MS,
-         "the device was seen for the first time, already inside", {"initial": True}),
-    ],
-)  # fmt: skip
-def test_trigger_gate_refuses(
-    moved: dict[str, Any],
-    wanted: dict[str, Any],
-    now_ms: int,
-    reason: str,
-    inputs: dict[str, Any],
-    campaign: Make,
-    zone: Make,
-    transition: Make,
-) -> None:
-    """Old, uncertain and unwanted initial entries are refused with what was compared."""
-    listener = campaign(trigger=Trigger(**wanted))
-    (decision,) = run([transition(**moved)], [listener], [zone()], now_ms=now_ms)
-    assert ("trigger", reason) == (decision.gate, decision.reason)
-    assert inputs == decision.inputs
-    assert (decision.offer, decision.expires_ms) == (None, None)
-
-
-def test_age_of_exactly_the_bound_fires(campaign: Make, zone: Make, transition: Make) -> None:
-    """The bound is the last age that still fires, and it can be set."""
-    now_ms = NOON_MS + 250 + 60_000
-    (fired,) = run([transition()], [campaign()], [zone()], now_ms=now_ms, max_age_s=60)
-    (refused,) = run([transition()], [campaign()], [zone()], now_ms=now_ms + 1, max_age_s=60)
-    assert (fired.gate, refused.gate) == ("fired", "trigger")
-
-
 def test_campaigns_that_do_not_listen_make_no_decision(
     campaign: Make, zone: Make, transition: Make
 ) -> None:
@@ -155,66 +126,6 @@ def test_reconciled_never_fires(campaign: Make, zone: Make, transition: Make) ->
     assert run([transition(kind=Kind.RECONCILED)], [listener], [zone()]) == []
 
 
-def test_schedule_gate_refuses(campaign: Make, zone: Make, transition: Make) -> None:
-    """A paused campaign tells what it would have met."""
-    (decision,) = run([transition()], [campaign(status=Status.PAUSED)], [zone()])
-    assert (decision.gate, decision.reason) == ("schedule", "the campaign is paused")
-
-
-@pytest.mark.parametrize(
-    ("consent", "sensitive", "gate", "reason"),
-    [
-        ({}, False, "fired", "every gate let it pass"),
-        ({"marketing": True}, False, "fired", "every gate let it pass"),
-        ({"analytics": False}, False, "fired", "every gate let it pass"),
-        ({"marketing": False}, False, "consent", "the profile declines marketing"),
-        ({"marketing": True}, True, "consent", "the zone is sensitive"),
-    ],
-)
-def test_consent_gate(
-    consent: dict[str, bool],
-    sensitive: bool,
-    gate: str,
-    reason: str,
-    campaign: Make,
-    zone: Make,
-    transition: Make,
-) -> None:
-    """An explicit no, and a sensitive zone whatever the consent, stop marketing."""
-    profiles = {"phone-1": Profile("p", {}, consent)}
-    (decision,) = run([transition()], [campaign()], [zone(sensitive=sensitive)], profiles=profiles)
-    assert (gate, reason) == (decision.gate, decision.reason)
-
-
-@pytest.mark.parametrize(
-    ("ago_ms", "gate"), [(59_999, "cap"), (60_000, "fired"), (0, "cap"), (-5_000, "cap")]
-)
-def test_cooldown_counts_from_the_last_fired_decision(
-    ago_ms: int, gate: str, campaign: Make, zone: Make, transition: Make
-) -> None:
-    """Silence lasts for the cooldown, and covers transitions that are decided late."""
-    moved = transition()
-    last_fired = {("hello", "phone-1"): moved.decided_ms - ago_ms}
-    (decision,) = run([moved], [campaign(cooldown_s=60)], [zone()], last_fired=last_fired)
-    assert gate == decision.gate
-    if gate == "cap":
-        expected = {
-            "cooldown_s": 60,
-            "since_s": ago_ms / 1000,
-            "last_fired_ms": moved.decided_ms - ago_ms,
-        }
-        assert expected == decision.inputs
-
-
-def test_cooldown_is_per_profile_and_campaign(campaign: Make, zone: Make, transition: Make) -> None:
-    """Another campaign's or person's offer doesn't count, and none means no cap."""
-    moved = transition()
-    last_fired = {("hello", "other"): moved.decided_ms, ("other", "phone-1"): moved.decided_ms}
-    listeners = [campaign(cooldown_s=60), campaign("free")]
-    decisions = run([moved], listeners, [zone()], last_fired=last_fired)
-    assert [decision.gate for decision in decisions] == ["fired", "fired"]
-
-
 def test_cooldown_holds_within_a_batch(campaign: Make, zone: Make, transition: Make) -> None:
     """The second device of a profile, in the same batch, finds the first one's offer."""
     profiles = {"phone-1": Profile("aino"), "watch-1": Profile("aino"), "phone-2": Profile("eero")}
@@ -228,42 +139,57 @@ def test_cooldown_holds_within_a_batch(campaign: Make, zone: Make, transition: M
     assert [decision.gate for decision in decisions] == ["fired", "cap", "fired", "fired"]
 
 
-def test_refused_decision_starts_no_cooldown(campaign: Make, zone: Make, transition: Make) -> None:
-    """Only what fired counts: a broken offer doesn't silence the campaign."""
-    broken = campaign(cooldown_s=60, offer={"a": "{{ profile.n | divided_by: 0 }}"})
+def test_only_what_fired_counts(campaign: Make, zone: Make, transition: Make) -> None:
+    """A broken offer, a refusal or the control group spends nothing and silences nobody."""
+    bounds = {"cooldown_s": 60, "budget": Budget(total=1), "caps": (Cap(1),)}
     moved = [transition("1" * 32), transition("2" * 32)]
-    decisions = run(moved, [broken], [zone()])
-    assert [decision.gate for decision in decisions] == ["content", "content"]
+    for options, gate in [
+        ({"offer": {"a": "{{ 1 | divided_by: 0 }}"}}, "content"),
+        ({"holdout": 0.9}, "holdout"),
+        ({"status": Status.PAUSED}, "schedule"),
+    ]:
+        ledger = Ledger({"phone-1": Profile("held")})
+        decisions = run(moved, [campaign(**bounds, **options)], [zone()], ledger=ledger)
+        assert [gate, gate] == [decision.gate for decision in decisions]
+        assert [0, 0] == [decision.cost_micros for decision in decisions]
+        assert ({}, {}) == (ledger.fired, ledger.spent)
+        assert 0 == ledger.behaviour_of("held").offers_total
 
 
-def test_first_refusing_gate_is_told(campaign: Make, zone: Make, transition: Make) -> None:
-    """With everything wrong, the gates are met one after the other as things are put right."""
-    moved = transition(confidence=1)
-    wrong = campaign(
-        trigger=Trigger(min_confidence=3),
-        status=Status.PAUSED,
-        cooldown_s=60,
-        offer={"a": "{{ 1 | divided_by: 0 }}"},
+def test_a_batch_counts_as_it_goes(campaign: Make, zone: Make, transition: Make) -> None:
+    """Budgets, arms, firings and behaviour hold what the batch has done so far."""
+    hello = campaign(
+        budget=Budget(total=2, per_day=2),
+        cost_micros=7,
+        variants=(Variant("a", {}), Variant("b", {}, weight=0)),
+        allocation="thompson",
     )
-    last_fired = {("hello", "phone-1"): moved.decided_ms}
-    shut = {"phone-1": Profile("phone-1", {}, {"marketing": False})}
+    moved = [transition(f"{n:032x}", device=f"phone-{n}") for n in range(3)]
+    ledger = Ledger(arms={("hello", "a"): Arm(5, 1)}, spent={("hello", ""): Spent(0, 3)})
+    decisions = run(moved, [hello], [zone()], ledger=ledger)
+    assert ["fired", "fired", "budget"] == [decision.gate for decision in decisions]
+    assert {("hello", "a"): Arm(7, 1)} == ledger.arms
+    assert {("hello", ""): Spent(2, 17), ("hello", "2026-01-01"): Spent(2, 14)} == ledger.spent
+    fired = {("hello", f"phone-{n}"): Fired(NOON_MS + 250, 1) for n in range(2)}
+    assert fired == ledger.fired
+    seen = [ledger.behaviour_of(f"phone-{n}") for n in range(3)]
+    assert [(1, 1), (1, 1), (1, 0)] == [(each.visits_total, each.offers_total) for each in seen]
 
-    def ask() -> str:
-        (decision,) = run([moved], [wrong], [zone()], profiles=shut, last_fired=last_fired)
-        return decision.gate
 
-    met = [ask()]
-    wrong = replace(wrong, trigger=Trigger())
-    met.append(ask())
-    wrong = replace(wrong, status=Status.ACTIVE)
-    met.append(ask())
-    shut.clear()
-    met.append(ask())
-    last_fired.clear()
-    met.append(ask())
-    wrong = replace(wrong, offer={})
-    met.append(ask())
-    assert met == ["trigger", "schedule", "consent", "cap", "content", "fired"]
+def test_rules_see_the_batch_so_far(campaign: Make, zone: Make, transition: Make) -> None:
+    """A visit counts for the transitions after it, those that no campaign listens to included."""
+    zones = [zone(), zone("other")]
+    second = campaign(
+        audience="visits.total(30) == 1 && offers.total(30) == 0",
+        trigger=Trigger(zone_ids=frozenset({"shop"})),
+    )
+    moved = [
+        transition("1" * 32, visit="v1", zone="other"),
+        transition("2" * 32, visit="v2", ts_ms=NOON_MS + 1, decided_ms=NOON_MS + 1_000),
+        transition("3" * 32, visit="v3", ts_ms=NOON_MS + 2, decided_ms=NOON_MS + 2_000),
+    ]
+    assert ["fired", "audience"] == [each.gate for each in run(moved, [second], zones)]
+    assert ["audience", "fired"] == [each.gate for each in run(moved[1:], [second], zones)]
 
 
 def test_ids_are_deterministic_and_sorted_by_time(transition: Make) -> None:
@@ -275,20 +201,6 @@ def test_ids_are_deterministic_and_sorted_by_time(transition: Make) -> None:
     assert made == decision_id(transition(), "hello")
     assert len({made, decision_id(moved, "hi"), decision_id(transition("1" * 32), "hello")}) == 3
     assert made == "019b796dd6fa9bb398ccda312958eead"  # stored in databases: must never change
-
-
-def test_candidates_are_the_pairs_with_a_cap(campaign: Make, zone: Make, transition: Make) -> None:
-    """Only listening campaigns with a cooldown need history, each pair once, by profile."""
-    listeners = [
-        campaign("a", cooldown_s=60),
-        campaign("b"),
-        campaign("c", cooldown_s=60, trigger=Trigger(on=frozenset({Kind.EXIT}))),
-    ]
-    moved = [transition("1" * 32), transition("2" * 32, device="watch-1"), transition("3" * 32)]
-    table = CampaignTable.compile(listeners, [zone()])
-    profiles = {"watch-1": Profile("aino")}
-    expected = [("a", "phone-1"), ("a", "aino")]
-    assert expected == candidates(moved, table=table, profiles=profiles)
 
 
 @given(
@@ -322,3 +234,76 @@ def test_no_two_offers_within_a_cooldown(
         times = [d.decided_ms for d in decisions if d.fired and d.profile == profile]
         assert all(b - a >= cooldown_s * 1_000 for a, b in pairwise(times))
     assert msgspec.json.encode([decision.inputs for decision in decisions])
+
+
+SHOPS = [
+    Zone(id="shop", geometry=Point(0, 0), radius_m=9, tags=("t",)),
+    Zone(id="mall", geometry=Point(0, 0), radius_m=9, time_zone="Asia/Kathmandu"),
+]
+CAMPAIGNS = st.lists(
+    st.builds(
+        Campaign,
+        id=st.sampled_from("abcdefgh"),
+        name=st.just(""),
+        trigger=st.builds(Trigger, min_confidence=st.integers(1, 3), most_specific=st.booleans()),
+        offer=st.just({"text": "{{ profile.id }}"}),
+        endpoints=st.just(()),
+        status=st.sampled_from([Status.ACTIVE, Status.ACTIVE, Status.PAUSED]),
+        cooldown_s=st.sampled_from([None, 60]),
+        audience=st.sampled_from(["", "visits.total(7) > 1", "profile.missing == 1"]),
+        holdout=st.sampled_from([0.0, 0.5]),
+        caps=st.sampled_from([(), (Cap(1, 100),)]),
+        budget=st.sampled_from([None, Budget(total=2), Budget(per_day=3, pacing="even")]),
+        priority=st.integers(0, 1),
+        with_others=st.booleans(),
+        variants=st.sampled_from([(), (Variant("x", {}), Variant("y", {"t": "{{ 1 | foo }}"}))]),
+        allocation=st.sampled_from(["weights", "thompson"]),
+    ),
+    max_size=5,
+    unique_by=lambda each: each.id,
+)
+MOVES = st.lists(
+    st.builds(
+        lambda number, device, zone, kind, seconds, confidence: Transition(
+            f"{number:032x}", f"v{number}", device, zone, 1, kind, NOON_MS + 1_000 * seconds,
+            NOON_MS + 1_000 * seconds, confidence, 0.9,
+        ),
+        st.integers(0, 2**64),
+        st.sampled_from(["phone-1", "phone-2"]),
+        st.sampled_from(["shop", "mall"]),
+        st.sampled_from([Kind.ENTER, Kind.EXIT]),
+        st.integers(0, 600),
+        st.integers(1, 3),
+    ),
+    max_size=8,
+    unique_by=lambda each: each.id,
+)  # fmt: skip
+
+
+@given(CAMPAIGNS, MOVES, st.integers(1, 3), st.randoms(use_true_random=False))
+def test_the_same_input_decides_the_same(
+    campaigns: list[Campaign], moved: list[Transition], places: int, dice: Any
+) -> None:
+    """In whatever order campaigns are known; and no transition fires more than it may."""
+    policy = Policy(offers_per_transition=places, caps=(Cap(4, 300),))
+    profiles = {"phone-2": Profile("eero", {"name": "Eero"})}
+    decisions = run(moved, campaigns, SHOPS, profiles=profiles, policy=policy)
+    listening = [
+        (move.id, name)
+        for move in moved
+        if move.kind is Kind.ENTER
+        for name in sorted(each.id for each in campaigns)
+    ]
+    assert listening == [(each.transition, each.campaign) for each in decisions]
+    shuffled = list(campaigns)
+    dice.shuffle(shuffled)
+    assert decisions == run(moved, shuffled, SHOPS, profiles=profiles, policy=policy)
+    alone = {each.id for each in campaigns if not each.with_others}
+    for move in moved:
+        winners = [d for d in decisions if d.fired and d.transition == move.id]
+        assert sum(each.campaign in alone for each in winners) <= places
+    for each in decisions:
+        assert each.held_out or (each.offer is not None) == each.fired
+        assert bool(each.counts_until_ms) == (each.gate in EXPOSED)
+        assert each.gate not in each.passed
+    assert msgspec.json.encode(decisions)

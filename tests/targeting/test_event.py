@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from geotarget.model import Delivery, Endpoint, Kind, Profile, Transition, Trigger
+from geotarget.model import Delivery, Endpoint, Kind, Profile, Transition, Trigger, Variant
 from geotarget.targeting import EVENT_TYPES, CampaignTable, decide, deliveries
+from geotarget.targeting.ledger import Ledger
 
 Make = Callable[..., Any]
 NOON_MS = 1_767_268_800_000
@@ -34,8 +35,8 @@ def send(campaign: Make, zone: Make) -> Callable[..., list[Delivery]]:
             transitions,
             table=CampaignTable.compile([hello], list(zones.values())),
             zones=zones,
-            profiles=profiles or {},
-            last_fired={},
+            audiences={},
+            ledger=Ledger(profiles or {}),
             now_ms=now_ms,
         )
         return deliveries(
@@ -92,6 +93,50 @@ def test_offer_body_is_the_contract(send: Callable[..., list[Delivery]], transit
     assert (sent.endpoint, sent.type, sent.device) == ("crm", "offer.triggered", "phone-1")
     assert (sent.created_ms, sent.expires_ms) == (NOON_MS + 1_000, NOON_MS + 250 + 3_600_000)
     assert len(decision) == 32
+
+
+AINO = Profile(
+    "aino", {"tier": "gold", "email": "a@example.com", "size": None, "n": 2**70, "x": "\ud800"}
+)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ((), "{}"),
+        (("tier",), '{"tier":"gold"}'),
+        (("size", "tier", "phone"), '{"size":null,"tier":"gold"}'),
+        (("n",), '{"n":1180591620717411303424}'),
+        (("x",), '{"x":"\\ud800"}'),
+        (("id",), "{}"),
+    ],
+)
+def test_attributes_are_passed_on_by_choice(
+    chosen: tuple[str, ...],
+    expected: str,
+    send: Callable[..., list[Delivery]],
+    transition: Make,
+) -> None:
+    """Only what the campaign names, in its order, and only what the profile has."""
+    profiles = {"phone-1": AINO}
+    (sent,) = send([transition()], [endpoint()], profiles=profiles, pass_attributes=chosen)
+    assert f'"profile":{{"id":"aino","attributes":{expected}}}'.encode() in sent.body
+    (plain,) = send([transition()], [endpoint(events=("transition.enter",))], profiles=profiles)
+    assert json.loads(plain.body)["data"]["profile"] == {"id": "aino", "attributes": {}}
+
+
+def test_variant_and_language_are_told(
+    send: Callable[..., list[Delivery]], transition: Make
+) -> None:
+    """Receivers learn which variant it was, and the language where it is not the first one."""
+    only = Variant("b", {"text": "Hi"}, translations={"sv": {"text": "Hej"}})
+    speaks = {"phone-1": Profile("aino", {"language": "sv-FI"})}
+    (sent,) = send([transition()], [endpoint()], profiles=speaks, variants=(only,))
+    data = json.loads(sent.body)["data"]
+    assert (data["variant"], data["language"], data["offer"]) == ("b", "sv", {"text": "Hej"})
+    (sent,) = send([transition()], [endpoint()], variants=(only,))
+    data = json.loads(sent.body)["data"]
+    assert (data["variant"], data["offer"], "language" in data) == ("b", {"text": "Hi"}, False)
 
 
 def test_transition_body_goes_to_who_names_it(
@@ -184,8 +229,8 @@ def test_half_a_surrogate_pair_in_a_zone_stops_nothing(
         [moved],
         table=CampaignTable.compile([hello], [odd]),
         zones={"shop": odd},
-        profiles={},
-        last_fired={},
+        audiences={},
+        ledger=Ledger(),
         now_ms=NOON_MS,
     )
     (sent,) = deliveries(

@@ -13,11 +13,27 @@ from hypothesis import strategies as st
 from shapely import Point
 
 from geotarget.errors import InvalidCampaign
-from geotarget.model import Campaign, Kind, Profile, Transition, Trigger, Zone
+from geotarget.model import (
+    Behaviour,
+    Campaign,
+    Kind,
+    Profile,
+    Purchase,
+    Stay,
+    Transition,
+    Trigger,
+    Variant,
+    Zone,
+)
 from geotarget.targeting import offer, validate_offer
-from geotarget.targeting.case import Case
+from geotarget.targeting.case import Case, Moment
+from geotarget.targeting.ledger import Ledger
+from geotarget.targeting.offer import pick_language, validate_translations
+from geotarget.targeting.scope import BEHAVIOUR
+from tests.conftest import REPOSITORY
 
 Make = Callable[..., Any]
+THERE_ARE = "there are profile, behaviour, zone, visit, transition, campaign, now"
 
 
 @pytest.fixture
@@ -26,14 +42,13 @@ def case(campaign: Make, zone: Make, transition: Make) -> Callable[..., Case]:
 
     def make(template: Any, *, profile: Profile | None = None, **options: Any) -> Case:
         place = {"time_zone": "Europe/Helsinki", "properties": {"special": "Pulla"}, "tags": ("a",)}
+        whose = profile or Profile("p-1", {"first_name": "Aino", "visits": [1, 2]})
+        moved = transition(**options.pop("transition", {}))
+        ledger = Ledger(behaviour={whose.id: options.pop("behaviour", Behaviour())})
+        told = options.pop("campaign", {})
         return Case(
-            transition(**options.pop("transition", {})),
-            campaign(offer=template),
-            zone(**(place | options)),
-            profile or Profile("p-1", {"first_name": "Aino", "visits": [1, 2]}),
-            last_fired_ms=None,
-            now_ms=0,
-            max_age_s=900,
+            Moment(moved, zone(**(place | options)), whose, ledger),
+            campaign(**({"offer": template} | told)),
         )
 
     return make
@@ -120,7 +135,7 @@ def test_coordinates_are_out_of_reach(case: Callable[..., Case]) -> None:
     ("template", "path", "value", "reason"),
     [
         ({"a": "{{ profle.x }}"}, "$.offer.a", "{{ profle.x }}",
-         "line 1: unknown name 'profle'; there are profile, zone, transition, campaign, now"),
+         f"line 1: unknown name 'profle'; {THERE_ARE}"),
         ({"a": "ok\n\n  {{ now | nope }}"}, "$.offer.a", "{{ now | nope }}",
          "line 3: unknown filter 'nope'"),
         ({"a": [{"b c": "x\n{% fi %}"}]}, "$.offer.a[0]['b c']", "{% fi %}",
@@ -133,7 +148,7 @@ def test_coordinates_are_out_of_reach(case: Callable[..., Case]) -> None:
         ({"a": "{% render 'x' %}"}, "$.offer.a", "{% render 'x' %}",
          "line 1: unexpected tag 'render'"),
         ({"a": "{{ today }}"}, "$.offer.a", "{{ today }}",
-         "line 1: unknown name 'today'; there are profile, zone, transition, campaign, now"),
+         f"line 1: unknown name 'today'; {THERE_ARE}"),
         ({"{{ now }}": 1}, "$.offer", "'{{ now }}'",
          "keys are not rendered; put templates into values"),
         ({1: 1}, "$.offer", "1", "a key must be a string"),
@@ -219,6 +234,10 @@ def test_unusable_profile_is_a_refusal(case: Callable[..., Case]) -> None:
         "{% assign a = 'xx' %}{% for i in (1..900) %}{% assign a = a | append: a %}{% endfor %}",
         "{% assign n = 9 %}{% for i in (1..900) %}{% assign n = n | times: n %}{% endfor %}",
         "{% for i in (1..900) %}{% for j in (1..900) %}{% endfor %}{% endfor %}",
+        "{% for i in (1..900) %}{% if " + "1 and " * 900 + "1 %}{% endif %}{% endfor %}",
+        "{% for i in (1..900) %}{% if zone.properties.long contains 'xy' %}{% endif %}{% endfor %}"
+        * 20,
+        "{% for i in (1..900) %}{% capture a %}{{ zone.properties }}{% endcapture %}{% endfor %}",
         "{% for i in (1..900) %}{% endfor %}" * 200,
         "{% for i in (1..900) %}{{ zone.properties.long" + " | upcase" * 700 + " }}{% endfor %}",
         "{{ '1e99999999' | split: ',' | sum | plus: 1 | floor }}",
@@ -280,14 +299,11 @@ def test_nothing_escapes_from_a_template(text: str, attributes: dict[str, Any]) 
     """Whatever the template and the profile: rendered to JSON twice the same, or refused."""
 
     def asked() -> Case:
+        moved = Transition("t", "v", "d", "z", 1, Kind.ENTER, 0, 0, 3, 1.0)
+        place = Zone(id="z", geometry=Point(0, 0), radius_m=9, properties=attributes)
         return Case(
-            Transition("t", "v", "d", "z", 1, Kind.ENTER, 0, 0, 3, 1.0),
+            Moment(moved, place, Profile("p", attributes)),
             Campaign("c", "C", Trigger(), {"a": text}, ()),
-            Zone(id="z", geometry=Point(0, 0), radius_m=9, properties=attributes),
-            Profile("p", attributes),
-            last_fired_ms=None,
-            now_ms=0,
-            max_age_s=900,
         )
 
     first, second = asked(), asked()
@@ -296,3 +312,138 @@ def test_nothing_escapes_from_a_template(text: str, attributes: dict[str, Any]) 
     assert (first.offer is None) == (refusals[0] is not None)
     if first.offer is not None:
         assert msgspec.json.encode(first.offer) == msgspec.json.encode(second.offer)
+
+
+DAY_MS = 86_400_000
+NOON_MS = 1_767_268_800_000
+REGULAR = Behaviour(
+    first_ms=NOON_MS - 40 * DAY_MS,
+    visits_total=9,
+    offers_total=4,
+    purchases_total=7,
+    stays={
+        "shop": [Stay(NOON_MS - 20 * DAY_MS, 600), Stay(NOON_MS - 5 * DAY_MS, 1200)],
+        "other": [Stay(NOON_MS - DAY_MS, 60)],
+    },
+    purchases=[
+        Purchase(NOON_MS - 9 * DAY_MS, "tea", 3_000_000, "EUR", "c1"),
+        Purchase(NOON_MS - 2 * DAY_MS, "coffee", 4_500_000, "EUR", "c2"),
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{{ behaviour.visits_total }} {{ behaviour.visits_30d }}", "9 3"),
+        ("{{ behaviour.visits_here_7d }}/{{ behaviour.visits_here_30d }}", "1/2"),
+        ("{{ behaviour.minutes_here_90d }} min", "30 min"),
+        ("{{ behaviour.days_since_here }}/{{ behaviour.days_known }}", "5/40"),
+        ("[{{ behaviour.days_since_offer }}]", "[]"),
+        ("{% assign last = behaviour.last_purchase %}{{ last.category }} {{ last.value }}",
+         "coffee 4.5"),
+        ("{% for p in behaviour.purchases %}{{ p.category }}-{{ p.days_ago }} {% endfor %}",
+         "coffee-2 tea-9 "),
+        ("{{ visit.id }} {{ visit.kind }} {{ visit.started | date: '%H:%M' }} {{ visit.dwell_s }}",
+         "visit-1 enter 14:00 0"),
+    ],
+)  # fmt: skip
+def test_template_sees_behaviour_and_visit(
+    template: str, expected: str, case: Callable[..., Case]
+) -> None:
+    """What geotarget counted itself can be said: "your third visit this month"."""
+    validate_offer({"text": template})
+    assert offer.render(case({"text": template}, behaviour=REGULAR)) == {"text": expected}
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ({"kind": Kind.EXIT, "duration_s": 90.0}, "13:58 90"),
+        ({"kind": Kind.DWELL, "threshold_s": 300}, "13:50 600"),  # the visit that goes on
+    ],
+)
+def test_visit_tells_when_it_began(
+    how: dict[str, Any], expected: str, case: Callable[..., Case]
+) -> None:
+    """At an exit and a dwell `visit` knows the start and the seconds since."""
+    going_on = Behaviour(stays={"shop": [Stay(NOON_MS - 600_000), Stay(NOON_MS - 100_000)]})
+    template = {"text": "{{ visit.started | date: '%H:%M' }} {{ visit.dwell_s }}"}
+    assert offer.render(case(template, transition=how, behaviour=going_on)) == {"text": expected}
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("sv", "sv"),
+        ("sv-FI", "sv"),
+        ("SV_fi", "sv"),
+        ("pt-BR", "pt-BR"),
+        ("pt-br-x-nynorsk", "pt-BR"),
+        ("pt", ""),
+        ("pt-PT", ""),
+        ("zh-Hant-TW", "zh-Hant"),
+        ("en", ""),
+        ("", ""),
+        (None, ""),
+        (["sv"], ""),
+        ("-" * 5000, ""),
+        ("\ud800", ""),
+    ],
+)
+def test_language_falls_back(language: object, expected: str) -> None:
+    """The tag itself, then shorter and shorter ones, then the offer as it was written first."""
+    assert pick_language(language, {"sv": {}, "pt-BR": {}, "zh-Hant": {}}) == expected
+
+
+def test_offer_is_rendered_in_the_profiles_language(case: Callable[..., Case]) -> None:
+    """Which translation it was stays in the case; a variant brings its own."""
+    aino = Profile("p", {"language": "sv-FI", "first_name": "Aino"})
+    translated = {"translations": {"sv": {"text": "Hej {{ profile.first_name }}"}}}
+    asked = case({"text": "Hei"}, profile=aino, campaign=translated)
+    assert (offer.render(asked), asked.language) == ({"text": "Hej Aino"}, "sv")
+    other = case({"text": "Hei"}, campaign=translated)
+    assert (offer.render(other), other.language) == ({"text": "Hei"}, "")
+    best = Variant("b", {"text": "B"}, translations={"sv": {"text": "B på svenska"}})
+    asked = case({"text": "Hei"}, profile=aino, campaign={"variants": (Variant("a", {}), best)})
+    asked.variant = best
+    assert (offer.render(asked), asked.language) == ({"text": "B på svenska"}, "sv")
+
+
+def test_refusal_names_variant_and_language(case: Callable[..., Case]) -> None:
+    """Of many offers the one that does not render is told by its path."""
+    broken = Variant("b", {"x": 1}, translations={"pt-BR": {"x": ["{{ 1 | divided_by: 0 }}"]}})
+    asked = case(
+        {}, profile=Profile("p", {"language": "pt-BR"}), campaign={"variants": (broken, broken)}
+    )
+    asked.variant = broken
+    refusal = offer.gate(asked)
+    assert refusal is not None
+    path = "$.variants[0].translations['pt-BR'].x[0]"
+    assert (path, "pt-BR") == (refusal.inputs["path"], refusal.inputs["language"])
+
+
+@pytest.mark.parametrize(
+    ("translations", "path", "reason"),
+    [
+        ({"svenska spr": {}}, "$.translations['svenska spr']",
+         "must be a language tag of BCP 47, such as sv or pt-BR"),
+        ({"": {}}, "$.translations['']", "must be a language tag of BCP 47, such as sv or pt-BR"),
+        ({"sv": {}, "SV": {}}, "$.translations.SV", "is the same language as sv"),
+        ({"sv": {"a": "{{ x }}"}}, "$.translations.sv.a",
+         f"line 1: unknown name 'x'; {THERE_ARE}"),
+        ({f"aa-{n}": {} for n in range(51)}, "$.translations", "an offer may have 50 translations"),
+    ],
+)  # fmt: skip
+def test_translations_are_checked(translations: Any, path: str, reason: str) -> None:
+    """A tag that is none, one that stands twice and a broken template are named with their path."""
+    with pytest.raises(InvalidCampaign) as caught:
+        validate_translations(translations)
+    assert [(each.path, each.reason) for each in caught.value.problems] == [(path, reason)]
+
+
+def test_members_of_behaviour_are_documented() -> None:
+    """The page on offers lists every member of `behaviour` with its meaning."""
+    page = (REPOSITORY / "geotarget" / "docs" / "offers.md").read_text()
+    rows = [f"| `behaviour.{name}` | {meaning} |" for name, (meaning, _) in BEHAVIOUR.items()]
+    assert "\n".join(rows) in page

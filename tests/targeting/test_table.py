@@ -12,6 +12,7 @@ from shapely import Point
 from geotarget.errors import InvalidCampaign
 from geotarget.model import Campaign, Kind, Status, Trigger, Zone
 from geotarget.targeting import CampaignTable, validate_trigger
+from tests.targeting.conftest import make_transition
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 TAGS = st.frozensets(st.sampled_from(["food", "home", "vip"]), max_size=3)
@@ -67,6 +68,31 @@ def test_listening_equals_a_plain_loop(zones: list[Zone], campaigns: list[Campai
                 and means(campaign, zone)
             )
             assert expected == [campaign.id for campaign in table.listening(zone.id, kind)]
+
+
+@given(zones(), campaigns(), st.sampled_from([None, 60, 300, 900]))
+def test_answering_is_listening_for_one_transition(
+    zones: list[Zone], campaigns: list[Campaign], threshold_s: int | None
+) -> None:
+    """A dwell of some seconds is answered by the campaigns that wait for just these."""
+    table = CampaignTable.compile(campaigns, zones)
+    for zone in zones:
+        for kind in KINDS:
+            moved = make_transition(zone=zone.id, kind=kind, threshold_s=threshold_s)
+            expected = [
+                each.id
+                for each in table.listening(zone.id, kind)
+                if kind is not Kind.DWELL or each.trigger.dwell_s == threshold_s
+            ]
+            assert expected == [each.id for each in table.answering(moved)]
+
+
+@given(zones())
+def test_tagged_zones(zones: list[Zone]) -> None:
+    """Every tag knows its zones, be it that no campaign names it."""
+    table = CampaignTable.compile([], zones)
+    for tag in ("food", "home", "vip", "unheard"):
+        assert [zone.id for zone in zones if tag in zone.tags] == list(table.tagged(tag))
 
 
 @given(zones(), campaigns())

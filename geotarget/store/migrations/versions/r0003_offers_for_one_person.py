@@ -108,7 +108,7 @@ conversion = sa.Table(
     Column("value_micros", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
     Column("category", Text, nullable=False),
-    Column("decision", Text, nullable=False),
+    Column("decision", Text, nullable=False, index=True),
     Column("campaign", Text, nullable=False),
     Column("variant", Text, nullable=False),
     Column("zone", Text, nullable=False),
@@ -126,6 +126,7 @@ footfall = sa.Table(
     Column("devices", LargeBinary, nullable=False),
     Column("accuracies", LargeBinary, nullable=False),
     Column("intervals", LargeBinary, nullable=False),
+    sa.Index("footfall_day", "day"),
     sqlite_with_rowid=False,
 )
 secret = sa.Table(
@@ -157,4 +158,8 @@ def upgrade() -> None:
     op.add_column("decision", Column("visit", Text, nullable=False, server_default=nothing))
     op.add_column("decision", Column("cost_micros", BigInteger, nullable=False, server_default=no))
     op.add_column("decision", Column("day", Text, nullable=False, server_default=nothing))
+    op.add_column("decision", Column("budget_day", Text, nullable=False, server_default=nothing))
+    op.add_column(
+        "decision", Column("counts_until_ms", BigInteger, nullable=False, server_default=no)
+    )
     metadata.create_all(op.get_bind(), checkfirst=False)

@@ -1,0 +1,1 @@
+"""What came of it: results of campaigns, foot traffic, reach; read only."""

@@ -1,0 +1,117 @@
+"""Budgets are exact with any number of writers: four processes spend one to its last offer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import shapely
+
+from geotarget.catalog import Catalog
+from geotarget.model import Budget, Campaign, Endpoint, Kind, Spent, Trigger, Zone
+from geotarget.store import Store
+
+PROCESSES = 4
+DEVICES = 320
+"""Of each process; all of them enter, so more ask than the budget has offers."""
+
+NOW = 1_760_000_000_000
+DEADLINE_S = 240
+
+WORKER = """
+import sys
+import numpy as np
+from geotarget.catalog import Catalog
+from geotarget.model import PingBatch
+from geotarget.pipeline import Pipeline
+from geotarget.store import Store
+
+url, name, now_ms, devices, at_once = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+with Store.open(url, busy_s=120.0) as store:
+    pipeline = Pipeline(catalog=Catalog(store), store=store, now_ms=lambda: now_ms)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for start in range(0, devices, at_once):
+        ts = np.full(at_once, now_ms)
+        pipeline.process(
+            PingBatch(
+                device=[f"{name}-{start + each}" for each in range(at_once)],
+                ts=ts,
+                lng=np.full(at_once, 24.94),
+                lat=np.full(at_once, 60.17),
+                acc=np.full(at_once, 8.0),
+                key=np.arange(start + 1, start + at_once + 1, dtype=np.uint64),
+                received=ts,
+            )
+        )
+"""
+
+
+@pytest.mark.parametrize(
+    ("budget", "cost_micros", "fired"),
+    [
+        pytest.param(Budget(total=1_000), 0, 1_000, id="offers in all"),
+        pytest.param(Budget(per_day=1_000, total=5_000), 50_000, 1_000, id="offers a day"),
+        pytest.param(Budget(unit="money", total=50_000_000), 70_000, 714, id="money"),
+    ],
+)
+def test_four_processes_and_one_budget(
+    tmp_path: Path, budget: Budget, cost_micros: int, fired: int
+) -> None:
+    """Exactly the budget is fired, delivered and counted as spent; everybody else is refused."""
+    url = f"sqlite:///{tmp_path / 'geotarget.db'}"
+    with Store.open(url) as store:
+        catalog = Catalog(store)
+        catalog.put_zones([Zone(id="shop", geometry=shapely.box(24.938, 60.169, 24.942, 60.171))])
+        catalog.put_endpoint(
+            Endpoint(id="hook", url="https://shop.example/hook", secret="whsec_" + "MfKQ" * 8)
+        )
+        catalog.put_campaign(
+            Campaign(
+                id="buns",
+                name="Buns",
+                trigger=Trigger(on=frozenset({Kind.ENTER})),
+                offer={"title": "A bun"},
+                endpoints=("hook",),
+                budget=budget,
+                cost_micros=cost_micros,
+            )
+        )
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, url, f"worker{number}", str(NOW), str(DEVICES), "8"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(PROCESSES)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        while (line := worker.stdout.readline()) != "ready\n":
+            assert line, "the worker ended before it began"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    for worker in workers:
+        worker.communicate(timeout=DEADLINE_S)
+        assert 0 == worker.returncode
+    with Store.open(url) as store:
+        totals = store.counts()
+        everybody = PROCESSES * DEVICES
+        assert (everybody, fired, everybody - fired, fired) == (
+            totals.entries, totals.decisions_fired, totals.decisions_refused,
+            totals.deliveries_pending,
+        )  # fmt: skip
+        spent = store.budget_days("buns")
+        assert {Spent(fired, fired * cost_micros)} == set(spent.values())
+        assert {"", "2025-10-09"} == set(spent)
+        tally = {each.gate: (each.count, each.cost_micros) for each in store.tallies("buns")}
+        assert {"fired": (fired, fired * cost_micros), "budget": (everybody - fired, 0)} == tally
+        gates = {each.device.partition("-")[0] for each in store.decisions_page(
+            gate="fired", limit=1000
+        ).items}  # fmt: skip
+        assert len(gates) > 1, "several of them had their share"
