@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 NO_DATA = "no real data beside the checkout"
 """The only reason for which a test may skip in CI."""
@@ -21,6 +23,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{NO_DATA} ({folder.name} folder is missing)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that sets up logging in this process leaves the next test as it was."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -577,6 +577,16 @@ def test_why_nothing_fired_is_said() -> None:
     )
 
 
+def test_who_was_inside_when_a_campaign_asked() -> None:
+    """Nobody moved, so there is no transition, but the answer is told with its gates."""
+    made = decided("budget", "the budget is used up", passed={})
+    said = text_of(explain(evidence(decisions=[made])))
+    assert "somebody asked for those inside 'Kamppi'." in said
+    assert "the budget is used up" in said
+    # what is cut off may as well have had its transition
+    assert "asked for those" not in text_of(explain(evidence(decisions=[made], cut=["decisions"])))
+
+
 def test_times_carry_their_date_when_there_is_more_than_one() -> None:
     """A story over midnight can't be misread."""
     assert "2026-01-02 12:00:00 the device" in text_of(

@@ -7,7 +7,7 @@ said. A recording fills an `Evidence` with what the engine gave it; the story to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -122,6 +122,20 @@ class Evidence:
                 self._places[zone.id] = Place.of(zone.id, zone, depth_m, self.rules)
             self._places.setdefault(id, Place.of(id, None, None, self.rules))
         return self._places[id]
+
+    def instants(self) -> Iterator[int]:
+        """Yield every instant that the story will name, but those of pings; Unix milliseconds."""
+        for event in self.transitions:
+            yield from (event.ts_ms, event.decided_ms)
+        yield from (each.decided_ms for each in self.decisions)
+        yield from (each.received_ms for each in self.refused)
+        for row in self.deliveries:
+            yield from (row.created_ms, row.finished_ms or row.created_ms)
+            if row.state == "pending":
+                yield row.next_attempt_ms
+        yield from (each.since_ms for each in self.standing.memberships)
+        if self.standing.fix is not None:
+            yield self.standing.fix.ts_ms
 
     def nearest_m(self, fixes: Sequence[tuple[float, float]]) -> list[float]:
         """Return the signed metres from fixes (lng, lat) to the zone that was asked about."""

@@ -78,7 +78,7 @@ class Explanation:
 def explain(evidence: Evidence) -> Explanation:
     """Tell the story that the evidence holds."""
     pings = _pings(evidence)
-    clock = _clock(evidence, pings)
+    clock = Clock.over([*(ping.ts_ms for ping in pings), *evidence.instants()])
     told = _Teller(evidence, pings, clock)
     timeline = sorted(told.timeline(), key=lambda item: (item.at_ms, _RANK[type(item.about)]))
     return Explanation(evidence, tuple(told.summary()), tuple(timeline))
@@ -117,21 +117,6 @@ def _pings(evidence: Evidence) -> list[Ping]:
         for ping in found
         if ping.status != "suspect" or ping.meant or (ping.ts_ms, ping.lng, ping.lat) not in settled
     ]
-
-
-def _clock(evidence: Evidence, pings: Sequence[Ping]) -> Clock:
-    instants = [ping.ts_ms for ping in pings]
-    for event in evidence.transitions:
-        instants += [event.ts_ms, event.decided_ms]
-    instants += [each.received_ms for each in evidence.refused]
-    for row in evidence.deliveries:
-        instants += [row.created_ms, row.finished_ms or row.created_ms]
-        if row.state == "pending":
-            instants.append(row.next_attempt_ms)
-    instants += [each.since_ms for each in evidence.standing.memberships]
-    if evidence.standing.fix is not None:
-        instants.append(evidence.standing.fix.ts_ms)
-    return Clock.over(instants)
 
 
 class _Teller:
@@ -349,6 +334,14 @@ class _Teller:
         """Tell transitions, and what campaigns made of them."""
         for event in self._evidence.transitions:
             yield event.decided_ms, 2, self._event(event)
+        if self._evidence.cut:
+            return
+        told = {event.id for event in self._evidence.transitions}
+        for asked, answers in self._answers.items():
+            if asked not in told:  # nobody moved: a campaign asked for those who were inside
+                at, zone = self._clock.time(answers[0].decided_ms), answers[0].zone
+                who = f"{at} somebody asked for those inside '{self._evidence.place(zone).name}'."
+                yield answers[0].decided_ms, 2, "\n".join([who, *self._made(answers)])
 
     def _event(self, event: Transition) -> str:
         evidence, clock = self._evidence, self._clock
@@ -358,18 +351,22 @@ class _Teller:
         if not evidence.asked:
             return lines[0]
         answers = self._answers.get(event.id, [])
-        for made in answers:
-            lines.append(words.sentence(f"  {gates.decision(made)}"))
-            lines += [f"    {each}." for each in gates.answers(made)]
-            posts = self._posts.get(f"offer_{made.id}", [])
-            lines += [f"  {words.delivery(row, clock)}." for row in posts]
-            if made.fired and not posts and not evidence.recorded:
-                lines.append(f"  {words.NOT_SENT}.")
+        lines += self._made(answers)
         if not answers:
             lines.append(f"  {words.nobody_listens(event, place)}.")
         posts = self._posts.get(f"transition_{event.id}", [])
         lines += [f"  {words.delivery(row, clock)}." for row in posts]
         return "\n".join(lines)
+
+    def _made(self, answers: Sequence[Decision]) -> Iterator[str]:
+        """Tell what campaigns answered to one transition."""
+        for made in answers:
+            yield words.sentence(f"  {gates.decision(made)}")
+            yield from (f"    {each}." for each in gates.answers(made))
+            posts = self._posts.get(f"offer_{made.id}", [])
+            yield from (f"  {words.delivery(row, self._clock)}." for row in posts)
+            if made.fired and not posts and not self._evidence.recorded:
+                yield f"  {words.NOT_SENT}."
 
     def _why_nothing(self) -> Iterator[str]:
         """Tell why a zone that was asked about does not come up."""
