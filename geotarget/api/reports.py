@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
@@ -24,6 +25,8 @@ from geotarget.errors import NotFound
 from geotarget.insight import csv_tables, tables
 from geotarget.insight.results import campaign_results
 from geotarget.insight.traffic import check_range, traffic
+from geotarget.model import Campaign, Status
+from geotarget.store import Store
 
 FIRST, LAST = date(1970, 1, 1), date(9998, 12, 31)
 
@@ -113,16 +116,14 @@ def report_campaign(
     Decisions, deliveries, conversions, revenue and cost of the range, in all and by variant, zone
     or day; the funnel; and the lift against those who were held out, over the campaign's whole
     life, with its interval and in a plain sentence. Counts of too few people are null. As CSV one
-    row for each variant, zone or day, or one in all.
+    row for each variant, zone or day, or one in all. A campaign that was deleted is shown as it was
+    last, and as ended.
     """
     _check(since, to)
     services = here.services
-    campaign = services.store.campaign(id)
-    if campaign is None:
-        raise NotFound("campaign", id)
     found = campaign_results(
         services.store,
-        campaign,
+        _campaign(services.store, id),
         minimum=services.limits.minimum_audience,
         by="" if by is None else by.value,
         first_day=since,
@@ -153,6 +154,17 @@ def report_zone(
     if form is Format.CSV:
         return _csv("zone", tables.TRAFFIC, tables.traffic_rows(found))
     return _json(ZoneReport.of(found))
+
+
+def _campaign(store: Store, id: str) -> Campaign:
+    """Return a campaign, or what a deleted one was last: its figures are still there."""
+    campaign = store.campaign(id)
+    if campaign is not None:
+        return campaign
+    versions = store.campaign_versions(id, limit=1).items
+    if not versions:
+        raise NotFound("campaign", id)
+    return replace(versions[0][1], status=Status.ENDED)
 
 
 def _check(since: date | None, to: date | None) -> None:

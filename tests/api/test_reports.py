@@ -117,6 +117,14 @@ def test_a_campaign_as_csv(told: Api) -> None:
     assert (row["by"], row["key"], row["lift"]) == ("zone", "mall/north", "")
 
 
+def test_a_deleted_campaign_keeps_its_report(told: Api) -> None:
+    """What it came to is shown as before; it counts as ended."""
+    path = "/v1/reports/campaigns/spring/bun"
+    before = told.call("GET", path, expect=200)
+    told.call("DELETE", "/v1/campaigns/spring/bun", expect=204)
+    assert told.call("GET", path, expect=200) == {**before, "status": "ended"}
+
+
 def test_few_people_are_not_shown(told: Api) -> None:
     """Neither in JSON nor in CSV, by the operator's minimum."""
     limits = replace(told.services.limits, minimum_audience=40)
