@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -13,7 +14,7 @@ from geotarget.api.services import Here, Who
 from geotarget.api.values import Document, Id, Name, instant, instant_or_none, units
 from geotarget.errors import NotFound
 from geotarget.geojson.properties import id_problem
-from geotarget.model import Behaviour, Profile
+from geotarget.model import Behaviour, Profile, Zone
 from geotarget.profile_files import (
     MOST_ATTRIBUTES,
     MOST_DEVICES,
@@ -124,13 +125,35 @@ class WindowItem(BaseModel):
     purchases: int = Field(description="Reported conversions.")
 
 
-class ZoneItem(BaseModel):
-    """What was done in one zone within 90 days."""
+class VisitsItem(BaseModel):
+    """Visits of one zone, or of the zones that carry a tag, within 7, 30 and 90 days."""
+
+    visits_7: int
+    visits_30: int
+    visits: int = Field(description="Within 90 days.")
+    last_visit: str
+    dwell_s: int = Field(description="Time spent on visits that are over, 90 days, seconds.")
+
+
+class ZoneItem(VisitsItem):
+    """What was done in one zone."""
 
     zone: str
-    visits: int
-    last_visit: str
-    dwell_s: int
+
+
+class TagItem(VisitsItem):
+    """What was done in the zones that carry a tag now."""
+
+    tag: str
+
+
+class CategoryItem(BaseModel):
+    """Conversions of one category and currency within 90 days."""
+
+    category: str
+    currency: str
+    purchases: int
+    value: float
 
 
 class PurchaseItem(BaseModel):
@@ -161,10 +184,25 @@ class BehaviourAnswer(BaseModel):
                     "zones": [
                         {
                             "zone": "kamppi",
+                            "visits_7": 2,
+                            "visits_30": 9,
                             "visits": 9,
                             "last_visit": "2026-01-09T12:00:00.000Z",
                             "dwell_s": 4200,
                         }
+                    ],
+                    "tags": [
+                        {
+                            "tag": "bakery",
+                            "visits_7": 2,
+                            "visits_30": 12,
+                            "visits": 12,
+                            "last_visit": "2026-01-09T12:00:00.000Z",
+                            "dwell_s": 6300,
+                        }
+                    ],
+                    "categories": [
+                        {"category": "bakery", "currency": "EUR", "purchases": 1, "value": 4.5}
                     ],
                     "recent_purchases": [
                         {
@@ -187,15 +225,23 @@ class BehaviourAnswer(BaseModel):
     purchases: int = Field(description="Reported conversions, ever.")
     windows: list[WindowItem] = Field(description="The last 7, 30 and 90 days.")
     zones: list[ZoneItem] = Field(description="The 100 zones visited last, latest first.")
+    tags: list[TagItem] = Field(description="By the tags that zones carry now, by name.")
+    categories: list[CategoryItem] = Field(description="Purchases of 90 days by category.")
     recent_purchases: list[PurchaseItem] = Field(description="The last 100, latest first.")
 
     @classmethod
-    def of(cls, id: str, told: Behaviour, now_ms: int) -> BehaviourAnswer:
+    def of(
+        cls, id: str, told: Behaviour, now_ms: int, zones_now: Mapping[str, Zone]
+    ) -> BehaviourAnswer:
         """Return what the API says about a behaviour."""
         zones = sorted(
             (name for name, stays in told.stays.items() if stays),
             key=lambda name: -told.stays[name][-1].start_ms,
         )
+        tagged: dict[str, list[str]] = {}
+        for name in zones:
+            for tag in zones_now[name].tags if name in zones_now else ():
+                tagged.setdefault(tag, []).append(name)
         return cls(
             id=id,
             first_seen=instant_or_none(told.first_ms or None),
@@ -213,15 +259,12 @@ class BehaviourAnswer(BaseModel):
                 )
                 for days in WINDOWS
             ],
-            zones=[
-                ZoneItem(
-                    zone=name,
-                    visits=history.visits(told, now_ms=now_ms, days=WINDOWS[-1], zones=[name]),
-                    last_visit=instant(told.stays[name][-1].start_ms),
-                    dwell_s=history.dwell_s(told, now_ms=now_ms, days=WINDOWS[-1], zones=[name]),
-                )
-                for name in zones[:100]
+            zones=[ZoneItem(zone=name, **_visits(told, [name], now_ms)) for name in zones[:100]],
+            tags=[
+                TagItem(tag=tag, **_visits(told, names, now_ms))
+                for tag, names in sorted(tagged.items())
             ],
+            categories=_categories(told, now_ms),
             recent_purchases=[
                 PurchaseItem(
                     time=instant(each.at_ms),
@@ -232,6 +275,34 @@ class BehaviourAnswer(BaseModel):
                 for each in told.purchases[:-101:-1]
             ],
         )
+
+
+def _visits(told: Behaviour, zones: Collection[str], now_ms: int) -> dict[str, Any]:
+    """Return the members of a `VisitsItem`."""
+    week, month, quarter = (
+        history.visits(told, now_ms=now_ms, days=days, zones=zones) for days in WINDOWS
+    )
+    last_ms = max(told.stays[name][-1].start_ms for name in zones)
+    return {
+        "visits_7": week,
+        "visits_30": month,
+        "visits": quarter,
+        "last_visit": instant(last_ms),
+        "dwell_s": history.dwell_s(told, now_ms=now_ms, days=WINDOWS[-1], zones=zones),
+    }
+
+
+def _categories(told: Behaviour, now_ms: int) -> list[CategoryItem]:
+    """Return what was bought by category and currency, in their order."""
+    worth: dict[tuple[str, str], list[int]] = {}
+    for each in history.purchases(told, now_ms=now_ms, days=WINDOWS[-1]):
+        worth.setdefault((each.category, each.currency), []).append(each.value_micros)
+    return [
+        CategoryItem(
+            category=category, currency=currency, purchases=len(all_), value=units(sum(all_))
+        )
+        for (category, currency), all_ in sorted(worth.items())
+    ]
 
 
 def get_profile(id: Id, here: Here) -> ProfileAnswer:
@@ -256,7 +327,9 @@ def get_behaviour(id: Id, here: Here) -> BehaviourAnswer:
     told = store.behaviour(id)
     if told is None and store.profile(id) is None:
         raise NotFound("profile", id)
-    return BehaviourAnswer.of(id, told or Behaviour(), time.time_ns() // 1_000_000)
+    now_ms = time.time_ns() // 1_000_000
+    zones = here.services.catalog.snapshot.zones
+    return BehaviourAnswer.of(id, told or Behaviour(), now_ms, zones)
 
 
 def put_profile(id: Id, document: ProfileDocument, here: Here) -> ProfileAnswer:

@@ -77,7 +77,7 @@ def test_a_profile_that_is_none_is_refused(lasting: Api, body: Any, path: str) -
 
 def test_behaviour_is_what_was_seen_and_reported(api: Api) -> None:
     """A visit of a linked device, an offer to it and a purchase are its profile's."""
-    api.call("PUT", "/v1/zones/kamppi", expect=200, json=square("kamppi"))
+    api.call("PUT", "/v1/zones/kamppi", expect=200, json=square("kamppi", tags=["bakery"]))
     url = "https://crm.example.com/hook"
     api.call("PUT", "/v1/endpoints/crm", expect=200, json={"url": url})
     api.call("PUT", "/v1/campaigns/hello", expect=200, json=campaign("crm"))
@@ -96,7 +96,14 @@ def test_behaviour_is_what_was_seen_and_reported(api: Api) -> None:
         (90, 1),
     ]
     assert [each["offers"] for each in told["windows"]] == [1, 1, 1]
-    assert [(each["zone"], each["visits"]) for each in told["zones"]] == [("kamppi", 1)]
+    (there,) = told["zones"]
+    assert (there["zone"], there["visits_7"], there["visits_30"], there["visits"]) == (
+        "kamppi", 1, 1, 1,
+    )  # fmt: skip
+    assert told["tags"] == [{**{k: v for k, v in there.items() if k != "zone"}, "tag": "bakery"}]
+    assert told["categories"] == [
+        {"category": "bakery", "currency": "EUR", "purchases": 1, "value": 4.5}
+    ]
     (bought,) = told["recent_purchases"]
     assert (bought["category"], bought["value"], bought["currency"]) == ("bakery", 4.5, "EUR")
     api.call("GET", "/v1/profiles/d1/behaviour", expect=404)
