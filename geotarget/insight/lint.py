@@ -233,7 +233,8 @@ def _sentence(forecast: Trial, accuracy: Spread, width: float) -> str:
         expected = f"expect to miss {_of_ten(missed)} arrivals"
     else:
         delay = forecast.delays_s[len(forecast.delays_s) // 2]
-        expected = f"expect to see nearly all arrivals, half of them within {delay:.0f} s"
+        soon = f"within {delay:.0f} s" if delay >= 0.5 else "at once"
+        expected = f"expect to see nearly all arrivals, half of them {soon}"
     return f"{where} {accuracy.median:.0f} m, the zone is {width:.0f} m wide: {expected}."
 
 
