@@ -119,6 +119,11 @@ webhook_seconds = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
     registry=REGISTRY,
 )
+endpoints_disabled = Counter(
+    "geotarget_endpoint_disabled_total",
+    "Endpoints that were disabled because they were gone or failed for too long.",
+    registry=REGISTRY,
+)
 ssrf_blocked = Counter(
     "geotarget_ssrf_blocked_total", "Connections refused by address.", registry=REGISTRY
 )

@@ -93,6 +93,7 @@ def test_all_commands_of_the_contract_are_there() -> None:
         "up", "serve", "ingest", "deliver", "replay", "fleet", "migrate", "version", "backtest",
         "settings", "zones import", "zones export", "zones validate",
         "keys create", "keys list", "keys revoke", "profiles import",
+        "deliveries list", "deliveries show", "deliveries replay", "events", "audit verify",
     } <= named  # fmt: skip
 
 

@@ -8,14 +8,26 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from geotarget.api.history import From, OfCampaign, OfDevice, OfZone, To
-from geotarget.api.services import Here
-from geotarget.api.values import Cursor, Id, Limit, Name, Page, instant, instant_or_none
+from geotarget.api.services import Here, Who
+from geotarget.api.values import (
+    Cursor,
+    Document,
+    Id,
+    Instant,
+    Limit,
+    Line,
+    Name,
+    Page,
+    Whole,
+    instant,
+    instant_or_none,
+)
 from geotarget.errors import NotFound
 from geotarget.model import Attempt, Rejected
-from geotarget.store import DeliveryDetail, DeliveryRow
+from geotarget.store import MOST_REPLAYED, DeliveryDetail, DeliveryRow, Replay
 
 State = Literal["pending", "delivered", "failed", "expired"]
 
@@ -161,6 +173,47 @@ class ReplayAnswer(BaseModel):
     requeued: int
 
 
+def _integral(value: object) -> object:
+    """Take 100.0 for 100, as JSON Schema does."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class ReplayDocument(Document):
+    """Which deliveries are sent again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"from": "2026-01-01T12:00:00Z", "endpoint": "crm"}]}
+    )
+
+    since: Instant = Field(alias="from", description="Those made at this instant or later.")
+    to: Instant | None = Field(default=None, description="Those made before it; default: now.")
+    state: list[State] = Field(
+        default=["failed"],
+        min_length=1,
+        max_length=4,
+        description="Those in one of these states. `pending` means those that wait for a later "
+        "attempt: they are tried at once. Offers that have expired are left out unless `expired` "
+        "is among these; then they are sent all the same.",
+    )
+    endpoint: Name | None = Field(default=None, description="Only to this endpoint.")
+    campaign: Name | None = Field(default=None, description="Only offers of this campaign.")
+    limit: Annotated[Whole, BeforeValidator(_integral)] = Field(
+        default=10_000, ge=1, le=MOST_REPLAYED, description="Most deliveries, the oldest first."
+    )
+    cursor: Line | None = Field(
+        default=None,
+        description="`next` of the answer before; the other members must stay the same.",
+    )
+
+
+class ReplaysAnswer(ReplayAnswer):
+    """How many deliveries wait for their next attempt now, and whether that was all."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"requeued": 1, "next": None}]})
+
+    next: str | None = Field(description="Cursor for more of them; null when that was all.")
+
+
 class DeadLetterAnswer(BaseModel):
     """A ping or message that was refused."""
 
@@ -257,6 +310,7 @@ def get_delivery(id: Id, here: Here) -> EventAnswer:
 def replay_delivery(
     id: Id,
     here: Here,
+    who: Who,
     endpoint: Annotated[Name | None, Query(description="Only to this endpoint.")] = None,
 ) -> ReplayAnswer:
     """Send an event again.
@@ -267,8 +321,36 @@ def replay_delivery(
     requeued = here.services.store.requeue(id, endpoint, now_ms=now_ms)
     if not requeued:
         raise NotFound("delivery", id)
+    here.services.store.add_audit(who, "delivery.replay", id, {"count": requeued})
     here.services.wake_delivery()
     return ReplayAnswer(requeued=requeued)
+
+
+def replay_deliveries(document: ReplayDocument, here: Here, who: Who) -> ReplaysAnswer:
+    """Send many events again.
+
+    After an outage of a receiver: all that failed since an instant, or what `state` names; the same
+    bytes under the same `webhook-id`, at once, the oldest first. What waits already is not touched,
+    so the same request again changes nothing more. What goes to endpoints that were deleted is left
+    out.
+    """
+    store = here.services.store
+    if document.endpoint is not None and store.endpoint(document.endpoint) is None:
+        raise NotFound("endpoint", document.endpoint)
+    wanted = Replay(
+        from_ms=document.since,
+        to_ms=document.to,
+        states=frozenset(document.state),
+        endpoint=document.endpoint,
+        campaign=document.campaign,
+        limit=document.limit,
+        cursor=document.cursor,
+    )
+    done = store.replay(wanted, now_ms=time.time_ns() // 1_000_000)
+    if done.requeued:
+        store.add_audit(who, "delivery.replay", document.endpoint or "", {"count": done.requeued})
+        here.services.wake_delivery()
+    return ReplaysAnswer(requeued=done.requeued, next=done.next)
 
 
 def list_dead_letters(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from geotarget.api.auth import Scope
-from geotarget.api.services import Here
+from geotarget.api.services import Here, Who
 from geotarget.api.values import Document, Id, Line, instant, instant_or_none
 from geotarget.store import ApiKey
 
@@ -94,7 +94,7 @@ def list_keys(here: Here) -> KeyList:
     return KeyList(items=[KeyAnswer.of(each) for each in keys])
 
 
-def create_key(document: KeyDocument, here: Here) -> NewKeyAnswer:
+def create_key(document: KeyDocument, here: Here, who: Who) -> NewKeyAnswer:
     """Make an API key.
 
     The answer shows it this once: only its hash is kept.
@@ -104,14 +104,15 @@ def create_key(document: KeyDocument, here: Here) -> NewKeyAnswer:
         name=document.name,
         scopes=[each.value for each in document.scopes],
         expires_ms=None if document.days is None else now_ms + document.days * DAY_MS,
+        by=who,
     )
     return NewKeyAnswer(**KeyAnswer.of(key).model_dump(), key=plain)
 
 
-def revoke_key(id: Id, here: Here) -> None:
+def revoke_key(id: Id, here: Here, who: Who) -> None:
     """Revoke an API key.
 
     It stops working here at once, in other processes within five seconds.
     """
-    here.services.store.revoke_key(id)
+    here.services.store.revoke_key(id, by=who)
     here.doorkeeper.forget()

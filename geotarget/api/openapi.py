@@ -59,6 +59,7 @@ TAGS: dict[str, str] = {
     "Reports": "What came of it: results of campaigns, lift, foot traffic.",
     "Exports": "Lists of people for other systems: consent checked, and noted in the audit log.",
     "Keys": "API keys and their scopes.",
+    "Audit": "Who changed what, in a chain of digests.",
     "Health": "For those who run it.",
 }
 

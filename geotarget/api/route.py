@@ -28,7 +28,7 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "Pings": ("/v1/pings",),
     "Zones": ("/v1/zones",),
     "Campaigns": ("/v1/campaigns",),
-    "Endpoints": ("/v1/endpoints",),
+    "Endpoints": ("/v1/endpoints", "/v1/events"),
     "Profiles": ("/v1/profiles", "/v1/imports"),
     "Audiences": ("/v1/audiences",),
     "Conversions": ("/v1/conversions",),
@@ -37,6 +37,7 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "Reports": ("/v1/reports",),
     "Exports": ("/v1/exports",),
     "Keys": ("/v1/keys",),
+    "Audit": ("/v1/audit",),
 }
 """Headings of the documentation, by path; the rest is about the service's health."""
 

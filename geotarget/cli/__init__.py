@@ -13,7 +13,19 @@ import sys
 import typer
 
 from geotarget import __version__
-from geotarget.cli import backtest, catalogue, explain, keys, match, pings, processes, profiles
+from geotarget.cli import (
+    audit,
+    backtest,
+    catalogue,
+    deliveries,
+    events,
+    explain,
+    keys,
+    match,
+    pings,
+    processes,
+    profiles,
+)
 from geotarget.cli.options import example
 from geotarget.errors import BrokerError, GeotargetError, InvalidInput, Overloaded, StoreError
 
@@ -42,6 +54,9 @@ explain.register(app)
 app.add_typer(catalogue.app, name="zones")
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
+app.add_typer(deliveries.app, name="deliveries")
+events.register(app)
 
 
 @app.command(epilog=example("geotarget version"))

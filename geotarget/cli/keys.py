@@ -51,7 +51,7 @@ def create(
     scopes = scope or ["admin"]
     expires_ms = None if days is None else _now_ms() + days * DAY_MS
     with open_store(data, database) as store:
-        plain, key = store.create_key(name=name, scopes=scopes, expires_ms=expires_ms)
+        plain, key = store.create_key(name=name, scopes=scopes, expires_ms=expires_ms, by="cli")
     typer.echo(plain)
     typer.echo(f"key {key.id} for {name}: {', '.join(scopes)}", err=True)
 
@@ -84,7 +84,7 @@ def revoke(
 ) -> None:
     """Revoke a key; processes that run refuse it within seconds."""
     with open_store(data, database, create=False) as store:
-        store.revoke_key(id)
+        store.revoke_key(id, by="cli")
     typer.echo(f"key {id} is revoked", err=True)
 
 

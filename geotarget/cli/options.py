@@ -93,7 +93,7 @@ def open_store(data: Path | None, database: str | None, *, create: bool = True) 
     chosen = settings(data=data, database_url=database)
     if create and not chosen.database_url:
         chosen.data.mkdir(parents=True, exist_ok=True)
-    with Store.open(chosen.store_url, migrate=create) as store:
+    with Store.open(chosen.store_url, migrate=create, secret_key=chosen.secret_key) as store:
         yield store
 
 

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Sequence
 
 from geotarget.errors import InvalidEndpoint, Problem
+from geotarget.model import Endpoint
 
 PREFIX = "whsec_"
 MIN_KEY_BYTES, MAX_KEY_BYTES = 24, 64
@@ -60,6 +61,20 @@ def decode_secret(secret: str, *, path: str = "$.secret") -> bytes:
         reason = f"a secret must hold {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes"
         raise InvalidEndpoint(Problem(path, f"{len(key)} bytes", reason))
     return key
+
+
+def signing_keys(endpoint: Endpoint, *, now_ms: int) -> list[bytes]:
+    """Return the keys that sign what is sent to an endpoint now: its own, and the one before.
+
+    Raises
+    ------
+    InvalidEndpoint
+        A secret of it is none.
+    """
+    keys = [decode_secret(endpoint.secret)]
+    if endpoint.previous_secret and now_ms < endpoint.previous_until_ms:
+        keys.append(decode_secret(endpoint.previous_secret, path="$.previous_secret"))
+    return keys
 
 
 def sign(keys: Sequence[bytes], *, webhook_id: str, timestamp_s: int, body: bytes) -> str:

@@ -14,6 +14,7 @@ A delivery costs some 200 µs of CPU to a receiver nearby, most of them in the H
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,7 @@ T = TypeVar("T")
 
 MARK_AT_MOST, MARK_WITHIN_S = 100, 0.01
 SLOTS_WHEN_SCARCE = 2
+DISABLE_AFTER_S = 5 * 86_400.0
 _MAX_BACK_OFF_S = 5.0
 
 _attempts = {outcome: metrics.webhook_attempts.labels(outcome.value) for outcome in Outcome}
@@ -48,7 +50,7 @@ log = structlog.get_logger(__name__)
 
 
 class Outbox(Protocol):
-    """What the sender needs of the store. Both calls may block; they run in one thread."""
+    """What the sender needs of the store. The calls may block; they run in one thread."""
 
     def claim(self, *, now_ms: int, limits: Mapping[str, int], lease_ms: int) -> list[Claimed]:
         """Lease at most ``limits[endpoint]`` due deliveries of each endpoint."""
@@ -56,6 +58,10 @@ class Outbox(Protocol):
 
     def mark(self, attempts: Sequence[Attempt]) -> None:
         """Write down attempts; the same attempt twice has the effect of one."""
+        ...
+
+    def note_failing(self, id: str, revision: int, since_ms: int | None) -> None:
+        """Write down since when every attempt to an endpoint has failed; None: it arrived."""
         ...
 
 
@@ -83,9 +89,12 @@ class Sender:
         a time; it doubles up to 30 s and ends with the first success.
     delays_s
         Seconds before each attempt; their number is the number of attempts.
-    on_gone
-        Called in the outbox's thread with the endpoint's id and the reason when a receiver
-        answers 410; it should disable the endpoint.
+    disable_after_s
+        An endpoint is given up when every attempt has failed for so long.
+    on_dead
+        Called in the outbox's thread with the endpoint, the reason, and since when it has failed
+        (Unix milliseconds, or None) when a receiver answers 410 or is given up; it should disable
+        the endpoint.
     now_ms
         The clock, Unix milliseconds.
     random
@@ -105,7 +114,8 @@ class Sender:
         drain_s: float = 20.0,
         probe_s: float = 1.0,
         delays_s: Sequence[float] = DELAYS_S,
-        on_gone: Callable[[str, str], None] | None = None,
+        disable_after_s: float = DISABLE_AFTER_S,
+        on_dead: Callable[[Endpoint, str, int | None], None] | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         random: Random | None = None,
     ) -> None:
@@ -119,7 +129,8 @@ class Sender:
         self._drain_s = drain_s
         self._probe_s = probe_s
         self._delays_s = tuple(delays_s)
-        self._on_gone = on_gone
+        self._disable_after_ms = round(disable_after_s * 1000)
+        self._on_dead = on_dead
         self._now_ms = now_ms
         self._random = random or Random()  # noqa: S311  # jitter is no secret
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -206,11 +217,12 @@ class Sender:
         wanted: dict[str, int] = {}
         for endpoint_id in list(self._hungry):
             endpoint = endpoints.get(endpoint_id)
-            if endpoint is None or endpoint.disabled_reason or self._is_gone(endpoint):
+            if endpoint is None or endpoint.disabled_reason or self._is_dead(endpoint):
                 del self._hungry[endpoint_id]
                 continue
             lane = self._lane(endpoint_id)
-            free = lane.free(now, self._per_endpoint)
+            lane.follow(endpoint, self._per_endpoint)
+            free = lane.free(now, lane.slots)
             if scarce:
                 # The last quarter is for those that have next to nothing: a few endpoints that
                 # answer slowly must not fill every slot there is.
@@ -246,7 +258,9 @@ class Sender:
             if key in self._held or endpoint is None:
                 continue  # its lease brings it back
             self._held.add(key)
-            self._lane(delivery.endpoint).in_flight += 1
+            lane = self._lane(delivery.endpoint)
+            lane.follow(endpoint, self._per_endpoint)
+            lane.take()
             task = asyncio.create_task(self._deliver(delivery, endpoint))
             self._posts.add(task)
             task.add_done_callback(self._posts.discard)
@@ -260,7 +274,8 @@ class Sender:
         attempt = delivery.attempts + 1
         started_ms, began = self._now_ms(), time.perf_counter()
         try:
-            if delivery.expires_ms is not None and started_ms >= delivery.expires_ms:
+            late = delivery.expires_ms is not None and started_ms >= delivery.expires_ms
+            if late:
                 answer = Answer(None, error="expired before it could be sent")
                 judged = Verdict(Outcome.EXPIRED, "expired", started_ms)
             else:
@@ -300,13 +315,13 @@ class Sender:
                 answer=answer.text,
             )
         )
-        if judged.gone:
-            await self._gone(endpoint, lane)
+        if not late and lane.revision == endpoint.revision:
+            await self._note(endpoint, lane, judged)
 
     async def _post(self, delivery: Claimed, endpoint: Endpoint, now_ms: int) -> Answer:
         try:
             headers = signature.headers(
-                [signature.decode_secret(endpoint.secret)],
+                signature.signing_keys(endpoint, now_ms=now_ms),
                 webhook_id=delivery.webhook_id,
                 timestamp_s=now_ms // 1000,
                 body=delivery.body,
@@ -323,21 +338,42 @@ class Sender:
             self._mark_at = asyncio.get_running_loop().time() + MARK_WITHIN_S
         self._results.append(attempt)
         lane = self._lane(attempt.endpoint)
-        refill = attempt.endpoint in self._hungry and lane.in_flight <= self._per_endpoint // 2
+        refill = attempt.endpoint in self._hungry and lane.in_flight <= lane.slots // 2
         if refill or len(self._results) in (1, MARK_AT_MOST):
             self._changed.set()
 
-    async def _gone(self, endpoint: Endpoint, lane: Lane) -> None:
-        if lane.gone_revision == endpoint.revision:
+    async def _note(self, endpoint: Endpoint, lane: Lane, judged: Verdict) -> None:
+        """Keep account of since when every attempt has failed, and give up what fails too long."""
+        now_ms, before = self._now_ms(), lane.written_ms
+        write = lane.note(delivered=judged.outcome is Outcome.DELIVERED, now_ms=now_ms)
+        since_ms = lane.failing_since_ms
+        if judged.gone:
+            await self._give_up(endpoint, lane, "the receiver answered 410 Gone")
+        elif since_ms is not None and now_ms - since_ms >= self._disable_after_ms:
+            moment = dt.datetime.fromtimestamp(since_ms / 1000, dt.UTC)
+            since = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+            await self._give_up(endpoint, lane, f"every attempt has failed since {since}")
+        elif write:
+            lane.written_ms = since_ms
+            try:
+                await self._in_thread(
+                    self._outbox.note_failing, endpoint.id, endpoint.revision, since_ms
+                )
+            except StoreError as error:
+                lane.written_ms = before  # the next attempt tries again
+                log.warning("failing_not_noted", endpoint=endpoint.id, error=str(error))
+
+    async def _give_up(self, endpoint: Endpoint, lane: Lane, reason: str) -> None:
+        if lane.dead_revision == endpoint.revision:
             return
-        lane.gone_revision = endpoint.revision
-        log.warning("endpoint_gone", endpoint=endpoint.id)
-        if self._on_gone is None:
+        lane.dead_revision = endpoint.revision
+        log.warning("endpoint_given_up", endpoint=endpoint.id, reason=reason)
+        if self._on_dead is None:
             return
         try:
-            await self._in_thread(self._on_gone, endpoint.id, "the receiver answered 410 Gone")
+            await self._in_thread(self._on_dead, endpoint, reason, lane.failing_since_ms)
         except GeotargetError as error:
-            # It stays closed here; the next process that meets its 410 tries again to disable it.
+            # It stays closed here; the next process that meets its failure tries again.
             log.error("endpoint_not_disabled", endpoint=endpoint.id, error=str(error))  # noqa: TRY400
 
     async def _mark(self) -> None:
@@ -388,8 +424,8 @@ class Sender:
             lane = self._lanes[endpoint_id] = Lane()
         return lane
 
-    def _is_gone(self, endpoint: Endpoint) -> bool:
-        return self._lane(endpoint.id).gone_revision == endpoint.revision
+    def _is_dead(self, endpoint: Endpoint) -> bool:
+        return self._lane(endpoint.id).dead_revision == endpoint.revision
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()

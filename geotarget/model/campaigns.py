@@ -208,15 +208,36 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where webhooks go. `events` None means all types.
+    """Where webhooks go.
 
-    `disabled_reason` is empty while the endpoint is enabled.
+    Parameters
+    ----------
+    secret
+        What signs; never shown in a log.
+    events
+        Types that are sent; None: the offers of campaigns that name it.
+    disabled_reason
+        Why nothing is sent; empty while it is enabled.
+    revision
+        Of the catalogue, when it was changed last.
+    previous_secret, previous_until_ms
+        The secret before it, which signs as well until then; empty when there is none.
+    failing_since_ms
+        Since when every attempt has failed, as far as that was written down; any change by its
+        owner begins anew.
+    rate_per_s, concurrency
+        Most posts in a second, on average, and at one time; None: as the operator says.
     """
 
     id: str
     url: str
-    secret: str
+    secret: str = field(repr=False)
     description: str = ""
     events: tuple[str, ...] | None = None
     disabled_reason: str = ""
     revision: int = 0
+    previous_secret: str = field(default="", repr=False)
+    previous_until_ms: int = 0
+    failing_since_ms: int | None = None
+    rate_per_s: float | None = None
+    concurrency: int | None = None

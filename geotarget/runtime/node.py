@@ -1,9 +1,9 @@
 """One process: the rooms that it starts, wired, started and stopped in order.
 
 Threads of one process: paho's network thread (only enqueues), ``ingest`` (owns the pipeline), the
-API's event loop with its pool, the catalogue's follower, and the main thread, whose event loop
-posts webhooks and handles signals. `up` runs all of it; `serve`, `ingest` and `deliver` run one
-part each over the same code.
+API's event loop with its pool, the catalogue's follower, the one that drops what is too old, and
+the main thread, whose event loop posts webhooks and handles signals. `up` runs all of it; `serve`,
+`ingest` and `deliver` run one part each over the same code.
 
 A stop is a drain: unready, stop fetching, commit and acknowledge what is here, finish the posts
 under way, close the API, stop the broker. A second signal ends at once.
@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -41,12 +41,14 @@ from geotarget.ingest import (
     decode_http,
 )
 from geotarget.ingest.broker_url import BrokerUrl
-from geotarget.model import BatchWrite, PingBatch
+from geotarget.model import BatchWrite, Endpoint, PingBatch
 from geotarget.pipeline import BEHIND_S, Pipeline
 from geotarget.runtime.http_server import ApiThread, listen
+from geotarget.runtime.keeping import Keeper
 from geotarget.settings import Settings
 from geotarget.store import Store
 from geotarget.store.footfall import SALT
+from geotarget.targeting.event import endpoint_disabled
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +94,7 @@ class Node:
     forwarder: Forwarder | None = field(default=None, init=False)
     sender: Sender | None = field(default=None, init=False)
     footfall: Collector | None = field(default=None, init=False)
+    keeper: Keeper | None = field(default=None, init=False)
     api: ApiThread | None = field(default=None, init=False)
     draining: bool = field(default=False, init=False)
     _session_clean: bool = field(default=False, init=False)
@@ -103,6 +106,7 @@ class Node:
             self.settings.store_url,
             max_dead_letters=self.settings.dead_letters,
             reach_days=self.settings.reach_days,
+            secret_key=self.settings.secret_key,
         )
         self.catalog = Catalog(
             self.store,
@@ -200,6 +204,7 @@ class Node:
             mqtt5=self.broker is None,
         )
         self.source.start()
+        self.keeper = Keeper(self.store, settings.keep())
 
     def start_delivery(self) -> None:
         """Make the sender; it runs as a task of the main loop."""
@@ -211,15 +216,29 @@ class Node:
             concurrency=settings.webhook_concurrency,
             endpoint_concurrency=settings.webhook_endpoint_concurrency,
             drain_s=settings.drain_s,
-            on_gone=self._disable,
+            disable_after_s=settings.webhook_disable_after_s,
+            on_dead=self._disable,
         )
 
-    def _disable(self, endpoint: str, reason: str) -> None:
-        """Disable an endpoint whose receiver says that it is gone."""
-        found = self.catalog.snapshot.endpoints.get(endpoint)
-        if found is not None:
-            self.catalog.put_endpoint(replace(found, disabled_reason=reason))
-            log.warning("endpoint disabled", endpoint=endpoint, reason=reason)
+    def _disable(self, endpoint: Endpoint, reason: str, failing_since_ms: int | None) -> None:
+        """Disable an endpoint that is gone or fails for too long, and tell those who asked."""
+        now_ms = time.time_ns() // 1_000_000
+        others = self.catalog.snapshot.endpoints.values()
+        disabled = self.store.disable_endpoint(
+            endpoint.id,
+            endpoint.revision,
+            reason,
+            failing_since_ms=failing_since_ms,
+            tell=lambda stored: endpoint_disabled(stored, others, now_ms=now_ms),
+            by="delivery",
+        )
+        if disabled is None:  # its owner was faster
+            return
+        metrics.endpoints_disabled.inc()
+        self.catalog.refresh()
+        log.warning("endpoint disabled", endpoint=endpoint.id, reason=reason)
+        if self.sender is not None:
+            self.sender.wake()
 
     def start_api(self) -> None:
         """Serve HTTP."""
@@ -299,14 +318,17 @@ class Node:
         sending = asyncio.create_task(self._send())
         watching = asyncio.create_task(self._watch())
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({sending, stopped, watching}, return_when=asyncio.FIRST_COMPLETED)
+        parts = {sending, stopped, watching}
+        if self.keeper is not None:
+            parts.add(asyncio.create_task(asyncio.to_thread(self.keeper.run)))
+        await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         await self._drain()
         watching.cancel()
         stopped.cancel()
         self._sender_stop.set()
-        await sending
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        for part in parts - {stopped}:
+            with contextlib.suppress(asyncio.CancelledError):
+                await part
 
     async def _send(self) -> None:
         self._sender_stop = asyncio.Event()
@@ -335,6 +357,8 @@ class Node:
     async def _drain(self) -> None:
         """Stop fetching; commit and acknowledge what is here."""
         self.draining = True
+        if self.keeper is not None:
+            self.keeper.stop()
         if self.source is not None:
             self._session_clean = await asyncio.to_thread(self.source.stop)
 

@@ -158,7 +158,9 @@ class Showcase:
         if path.exists() and node.store.authenticate(path.read_text(), now_ms=wall_clock_ms()):
             return path.read_text()
         path.unlink(missing_ok=True)
-        return self._kept(KEY_FILE, lambda: node.store.create_key(name="demo", scopes=["admin"])[0])
+        return self._kept(
+            KEY_FILE, lambda: node.store.create_key(name="demo", scopes=["admin"], by="demo")[0]
+        )
 
     def _walk(self, fleet: Fleet, url: str) -> None:
         """Let the fleet walk, over as many connections as it takes."""

@@ -7,22 +7,29 @@ from geotarget.store.history import DeliveryDetail, DeliveryRow, Totals
 from geotarget.store.imports import ImportJob, RowProblem
 from geotarget.store.keys import SCOPES, ApiKey
 from geotarget.store.pages import Page
+from geotarget.store.replays import MOST_REPLAYED, Replay, Replayed
 from geotarget.store.results import ConversionRow, ExposureRow, TallyRow
+from geotarget.store.retention import Dropped, Keep
 from geotarget.store.schema import current_revision, migrate
 from geotarget.store.store import Store
 from geotarget.store.turn import Turn
 
 __all__ = [
+    "MOST_REPLAYED",
     "SCOPES",
     "ApiKey",
     "AuditEntry",
     "ConversionRow",
     "DeliveryDetail",
     "DeliveryRow",
+    "Dropped",
     "ExposureRow",
     "ImportJob",
+    "Keep",
     "Page",
     "Recorded",
+    "Replay",
+    "Replayed",
     "RowProblem",
     "Store",
     "TallyRow",

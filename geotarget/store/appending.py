@@ -20,11 +20,15 @@ from geotarget.store.tables import STRETCH_BITS
 MAX_PAYLOAD = 64 << 10
 """Bytes of a dead letter that are kept."""
 
-_LAST_SEQS = """
-SELECT (SELECT coalesce(max(seq), 0) FROM transition),
-       (SELECT coalesce(max(seq), 0) FROM decision),
-       (SELECT coalesce(max(seq), 0) FROM delivery)
-"""
+_LAST_SEQS = "SELECT {}, {}, {}".format(
+    *(
+        f"""max(
+  (SELECT coalesce(max(seq), 0) FROM {table}),
+  (SELECT coalesce(max(stretch) << {STRETCH_BITS}, 0) FROM span WHERE list = '{table}'))
+"""  # noqa: S608 - our own names
+        for table in ("transition", "decision", "delivery")
+    )
+)
 _INSERT_TRANSITION = """
 INSERT INTO transition (seq, stretch, id, visit, device, zone, zone_revision, kind, ts_ms,
   decided_ms, confidence, p, initial, threshold_s, duration_s, distance_m, accuracy_m, reason)
@@ -58,7 +62,10 @@ def count(cursor: Any, changes: Counter[str]) -> None:
 
 
 def last_seqs(cursor: Any) -> tuple[int, int, int]:
-    """Return the last numbers of transitions, decisions and deliveries."""
+    """Return the last numbers of transitions, decisions and deliveries.
+
+    Also when the last row is gone (`retention`): its stretch, or the one after it, is still there.
+    """
     transition, decision, delivery = cursor.execute(_LAST_SEQS).fetchone()
     return transition, decision, delivery
 

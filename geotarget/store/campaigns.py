@@ -1,45 +1,31 @@
-"""The catalogue's campaigns and endpoints.
+"""The catalogue's campaigns.
 
 Every version of a campaign is kept, because decisions name the version that made them; versions go
-on counting when a campaign is deleted and made again. Secrets of endpoints are stored as they are:
-encrypting them under a key from outside the database is a later step, so who can read the file can
-sign (the file is made readable to its owner only).
+on counting when a campaign is deleted and made again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from geotarget.model import Campaign, Endpoint
+from geotarget.model import Campaign
 from geotarget.store import tables
 from geotarget.store.audit import note
-from geotarget.store.database import Database, cursor_of, wall_clock_ms
+from geotarget.store.database import Database, wall_clock_ms
 from geotarget.store.documents import from_json, to_json
-from geotarget.store.outbox import abandon
 from geotarget.store.pages import Page, check_limit, cut, read_cursor
 from geotarget.store.zones import raise_revision
 
 _campaign = tables.campaign
 _version = tables.campaign_version
-_endpoint = tables.endpoint
-_ENDPOINT = (
-    _endpoint.c.id,
-    _endpoint.c.url,
-    _endpoint.c.secret,
-    _endpoint.c.description,
-    _endpoint.c.events,
-    _endpoint.c.disabled_reason,
-    _endpoint.c.revision,
-)
 
 
 class Campaigns:
-    """Keeps campaigns and endpoints.
+    """Keeps campaigns.
 
     Parameters
     ----------
@@ -52,8 +38,6 @@ class Campaigns:
     def __init__(self, database: Database, *, now_ms: Callable[[], int] = wall_clock_ms) -> None:
         self._database = database
         self._now_ms = now_ms
-
-    # -- campaigns --------------------------------------------------------------------------
 
     def put_campaign(self, campaign: Campaign, *, by: str = "") -> Campaign:
         """Store a campaign as its next version; one that is stored just so keeps its version.
@@ -93,7 +77,13 @@ class Campaigns:
 
     def delete_campaign(self, id: str, *, by: str = "") -> bool:
         """Delete a campaign; its versions and decisions stay. False when there is none."""
-        return self._delete(_campaign, id, by)
+        with self._database.write() as connection:
+            found = connection.execute(sa.delete(_campaign).where(_campaign.c.id == id))
+            if not found.rowcount:
+                return False
+            raise_revision(connection)
+            note(connection, self._now_ms(), by, "campaign.delete", id)
+        return True
 
     def campaign(self, id: str, *, version: int | None = None) -> Campaign | None:
         """Return a campaign as it is, or as it was in a version; None when there is none."""
@@ -150,93 +140,13 @@ class Campaigns:
         InvalidInput
             The limit is out of 1 to 1000, or the cursor of no such list.
         """
-        rows = self._listed((_campaign.c.id, _campaign.c.document), limit, cursor)
-        return cut(rows, limit, list="campaign", place=0, make=lambda row: _read(row[1]))
-
-    # -- endpoints --------------------------------------------------------------------------
-
-    def put_endpoint(self, endpoint: Endpoint, *, by: str = "") -> Endpoint:
-        """Store an endpoint; one that is stored just so keeps its revision.
-
-        Raises
-        ------
-        StoreError
-            Nothing is stored.
-        """
-        with self._database.write() as connection:
-            stored = _find_endpoint(connection, endpoint.id)
-            if stored is not None and replace(endpoint, revision=stored.revision) == stored:
-                return stored
-            endpoint = replace(endpoint, revision=raise_revision(connection))
-            row = {
-                "revision": endpoint.revision,
-                "url": endpoint.url,
-                "secret": endpoint.secret,
-                "description": endpoint.description,
-                "events": None if endpoint.events is None else to_json(endpoint.events),
-                "disabled_reason": endpoint.disabled_reason,
-            }
-            if stored is None:
-                connection.execute(sa.insert(_endpoint).values(id=endpoint.id, **row))
-            else:
-                connection.execute(
-                    sa.update(_endpoint).where(_endpoint.c.id == endpoint.id).values(row)
-                )
-            detail = {"revision": endpoint.revision}
-            note(connection, self._now_ms(), by, "endpoint.put", endpoint.id, detail)
-        return endpoint
-
-    def delete_endpoint(self, id: str, *, by: str = "") -> bool:
-        """Delete an endpoint. False when there is none.
-
-        What waits for it has failed from now on (about 5 µs a delivery, in the same transaction);
-        it can be replayed when there is an endpoint of this id again.
-        """
-        return self._delete(_endpoint, id, by)
-
-    def endpoint(self, id: str) -> Endpoint | None:
-        """Return an endpoint with its secret, None when there is none of this id."""
-        with self._database.read() as connection:
-            return _find_endpoint(connection, id)
-
-    def endpoints(self) -> list[Endpoint]:
-        """Return all endpoints in the order of their ids, disabled ones too."""
-        with self._database.read() as connection:
-            rows = connection.execute(sa.select(*_ENDPOINT).order_by(_endpoint.c.id))
-            return [_endpoint_of(row) for row in rows]
-
-    def endpoints_page(self, *, limit: int = 100, cursor: str | None = None) -> Page[Endpoint]:
-        """Return endpoints in the order of their ids.
-
-        Raises
-        ------
-        InvalidInput
-            The limit is out of 1 to 1000, or the cursor of no such list.
-        """
-        rows = self._listed(_ENDPOINT, limit, cursor)
-        return cut(rows, limit, list="endpoint", place=0, make=_endpoint_of)
-
-    # ---------------------------------------------------------------------------------------
-
-    def _delete(self, table: sa.Table, id: str, by: str) -> bool:
-        with self._database.write() as connection:
-            gone = connection.execute(sa.delete(table).where(table.c.id == id)).rowcount > 0
-            if gone:
-                raise_revision(connection)
-                note(connection, self._now_ms(), by, f"{table.name}.delete", id)
-            if gone and table is _endpoint:
-                abandon(cursor_of(connection), id, now_ms=self._now_ms())
-        return gone
-
-    def _listed(
-        self, columns: tuple[sa.Column[Any], ...], limit: int, cursor: str | None
-    ) -> list[Sequence[Any]]:
-        name = columns[0]
-        query = sa.select(*columns).order_by(name).limit(check_limit(limit) + 1)
+        query = sa.select(_campaign.c.id, _campaign.c.document).order_by(_campaign.c.id)
+        query = query.limit(check_limit(limit) + 1)
         if cursor is not None:
-            query = query.where(name > read_cursor(cursor, name.table.name, str))
+            query = query.where(_campaign.c.id > read_cursor(cursor, "campaign", str))
         with self._database.read() as connection:
-            return list(connection.execute(query))
+            rows = list(connection.execute(query))
+        return cut(rows, limit, list="campaign", place=0, make=lambda row: _read(row[1]))
 
 
 def _find_campaign(connection: sa.Connection, id: str) -> Campaign | None:
@@ -244,11 +154,6 @@ def _find_campaign(connection: sa.Connection, id: str) -> Campaign | None:
         sa.select(_campaign.c.document).where(_campaign.c.id == id)
     ).scalar_one_or_none()
     return None if document is None else _read(document)
-
-
-def _find_endpoint(connection: sa.Connection, id: str) -> Endpoint | None:
-    row = connection.execute(sa.select(*_ENDPOINT).where(_endpoint.c.id == id)).one_or_none()
-    return None if row is None else _endpoint_of(row)
 
 
 def _read(document: str) -> Campaign:
@@ -259,16 +164,3 @@ def _told(campaign: Campaign) -> str:
     """Return all that an author can change, in one form."""
     plain = msgspec.to_builtins(replace(campaign, version=0), order="deterministic")
     return to_json(plain, ordered=True)
-
-
-def _endpoint_of(row: Sequence[Any]) -> Endpoint:
-    name, url, secret, description, events, disabled_reason, revision = row
-    return Endpoint(
-        id=name,
-        url=url,
-        secret=secret,
-        description=description,
-        events=None if events is None else tuple(from_json(events)),
-        disabled_reason=disabled_reason,
-        revision=revision,
-    )

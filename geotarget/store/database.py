@@ -162,6 +162,11 @@ class Database:
         sa.event.listen(self._engine, "begin", _begin)
         self._writer_connection: sa.Connection | None = None
 
+    @property
+    def is_scratch(self) -> bool:
+        """Whether it goes when it is closed."""
+        return self._scratch is not None
+
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Give a connection that sees one state of the database throughout.

@@ -22,6 +22,7 @@ import structlog
 
 from geotarget.errors import InvalidInput, NotFound, Problem, StoreError
 from geotarget.store import tables
+from geotarget.store.audit import note
 from geotarget.store.database import Database, wall_clock_ms
 from geotarget.store.documents import from_json, to_json
 
@@ -96,7 +97,12 @@ class Keys:
         self._now_ms = now_ms
 
     def create_key(
-        self, *, name: str, scopes: Collection[str], expires_ms: int | None = None
+        self,
+        *,
+        name: str,
+        scopes: Collection[str],
+        expires_ms: int | None = None,
+        by: str = "",
     ) -> tuple[str, ApiKey]:
         """Make a key.
 
@@ -108,6 +114,8 @@ class Keys:
             At least one of `SCOPES`.
         expires_ms
             From when on it is refused; None means never.
+        by
+            Who makes it, for the audit log; empty keeps it out of there.
 
         Returns
         -------
@@ -144,6 +152,8 @@ class Keys:
                     expires_ms=expires_ms,
                 )
             )
+            detail = {"name": name, "scopes": sorted(key.scopes), "expires_ms": expires_ms}
+            note(connection, now_ms, by, "key.create", key.id, detail)
         return plain, key
 
     def authenticate(self, plain: str, now_ms: int) -> ApiKey | None:
@@ -183,22 +193,26 @@ class Keys:
             rows = connection.execute(sa.select(*_COLUMNS).order_by(_key.c.created_ms, _key.c.id))
             return [_read(row) for row in rows]
 
-    def revoke_key(self, id: str) -> None:
+    def revoke_key(self, id: str, *, by: str = "") -> None:
         """Refuse a key from now on; again changes nothing.
+
+        `by` is who did it, for the audit log; empty keeps it out of there.
 
         Raises
         ------
         NotFound
             There is no key of this id.
         """
+        now_ms = self._now_ms()
         with self._database.write() as connection:
             found = connection.execute(
-                sa.update(_key)
-                .where(_key.c.id == id)
-                .values(revoked_ms=sa.func.coalesce(_key.c.revoked_ms, self._now_ms()))
-            )
-            if not found.rowcount:
+                sa.select(_key.c.revoked_ms).where(_key.c.id == id)
+            ).one_or_none()
+            if found is None:
                 raise NotFound("API key", id)
+            if found.revoked_ms is None:
+                connection.execute(sa.update(_key).where(_key.c.id == id).values(revoked_ms=now_ms))
+                note(connection, now_ms, by, "key.revoke", id)
 
     def _note_use(self, key: ApiKey, now_ms: int) -> None:
         try:

@@ -22,6 +22,7 @@ from geotarget.store.campaigns import Campaigns
 from geotarget.store.committed import Committed
 from geotarget.store.conversions import Conversions
 from geotarget.store.database import Database, wall_clock_ms
+from geotarget.store.endpoints import Endpoints
 from geotarget.store.figures import Figures
 from geotarget.store.footfall import Places
 from geotarget.store.history import History
@@ -31,7 +32,10 @@ from geotarget.store.live import LiveLog
 from geotarget.store.outbox import Outbox
 from geotarget.store.people import People
 from geotarget.store.profiles import Profiles
+from geotarget.store.replays import Replays
 from geotarget.store.results import Results
+from geotarget.store.retention import Retention
+from geotarget.store.sealing import Seal, unlock
 from geotarget.store.traces import MOST_TRACES, Traces
 from geotarget.store.visitors import Visitors
 from geotarget.store.zones import Zones
@@ -42,12 +46,14 @@ _run = tables.run
 class Store(
     BatchWriter,
     Outbox,
+    Replays,
     History,
     Committed,
     Figures,
     Traces,
     Zones,
     Campaigns,
+    Endpoints,
     Results,
     Conversions,
     Audiences,
@@ -57,6 +63,7 @@ class Store(
     Imports,
     Keys,
     Places,
+    Retention,
     Visitors,
 ):
     """Everything that must survive, in one database.
@@ -74,6 +81,7 @@ class Store(
         max_traces: int,
         reach_days: int,
         log: LiveLog,
+        seal: Seal,
         now_ms: Callable[[], int],
     ) -> None:
         BatchWriter.__init__(
@@ -85,6 +93,7 @@ class Store(
             log=log,
             now_ms=now_ms,
         )
+        self._seal = seal
 
     @classmethod
     def open(
@@ -98,6 +107,7 @@ class Store(
         reach_days: int = REACH_DAYS,
         log_rows: int = 128,
         log_bytes: int = 128 << 20,
+        secret_key: str = "",
         now_ms: Callable[[], int] = wall_clock_ms,
         driver: ModuleType | None = None,
     ) -> Self:
@@ -119,6 +129,9 @@ class Store(
             For how many days it is kept how many devices were where; 0 keeps nothing.
         log_rows, log_bytes
             How long the log of device states may grow before it is folded into its table.
+        secret_key
+            What encrypts the secrets of endpoints (`sealing.unlock`); empty: what ``secret.key``
+            beside the database holds, which is made with the database.
         now_ms
             The clock for what is dated here (changes, keys, runs).
         driver
@@ -127,7 +140,10 @@ class Store(
         Raises
         ------
         StoreError
-            It can't be opened, is newer than the code, or must be migrated first.
+            It can't be opened, is newer than the code, must be migrated first, or its secrets are
+            encrypted under another key.
+        SettingsError
+            `secret_key` is none.
 
         Examples
         --------
@@ -138,6 +154,7 @@ class Store(
         database = Database(url, busy_s=busy_s, driver=driver)
         try:
             (schema.upgrade if migrate else schema.check)(database)
+            seal = unlock(database, secret_key)
         except BaseException:
             database.close()
             raise
@@ -147,6 +164,7 @@ class Store(
             max_traces=max_traces,
             reach_days=reach_days,
             log=LiveLog(max_rows=log_rows, max_bytes=log_bytes),
+            seal=seal,
             now_ms=now_ms,
         )
 

@@ -88,6 +88,11 @@ endpoint = sa.Table(
     Column("description", Text, nullable=False),
     Column("events", Text),
     Column("disabled_reason", Text, nullable=False),
+    Column("previous_secret", Text, nullable=False, server_default=sa.text("''")),
+    Column("previous_until_ms", BigInteger, nullable=False, server_default=sa.text("0")),
+    Column("failing_since_ms", BigInteger),
+    Column("rate_per_s", Float),
+    Column("concurrency", Integer),
 )
 profile = sa.Table(
     "profile",

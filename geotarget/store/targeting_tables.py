@@ -145,5 +145,6 @@ audit = sa.Table(
     Column("action", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, server_default=sa.text("x''")),
     sqlite_autoincrement=True,
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,8 +30,10 @@ OFFER_TRIGGERED = "offer.triggered"
 TRANSITION_TYPES: Mapping[Kind, str] = {
     kind: f"transition.{kind.value}" for kind in Kind if kind is not Kind.RECONCILED
 }
-EVENT_TYPES = (OFFER_TRIGGERED, *TRANSITION_TYPES.values())
-"""Every type that an endpoint's ``events`` may name."""
+ENDPOINT_DISABLED = "endpoint.disabled"
+TEST = "test"
+EVENT_TYPES = (OFFER_TRIGGERED, *TRANSITION_TYPES.values(), ENDPOINT_DISABLED, TEST)
+"""Every type that an endpoint's ``events`` may name; a `TEST` comes without being named."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -114,6 +116,54 @@ def deliveries(
                 for target in targets
             ]
     return made
+
+
+def endpoint_disabled(
+    endpoint: Endpoint, endpoints: Iterable[Endpoint], *, now_ms: int
+) -> list[Delivery]:
+    """Tell other endpoints that one was disabled: those whose ``events`` name this type.
+
+    Parameters
+    ----------
+    endpoint
+        As it is stored now; its revision makes the webhook id.
+    endpoints
+        All of them.
+    now_ms
+        When it was disabled.
+    """
+    since_ms = endpoint.failing_since_ms
+    data = {
+        "endpoint": endpoint.id,
+        "reason": endpoint.disabled_reason,
+        "failing_since": None if since_ms is None else timestamp(since_ms),
+    }
+    body = _json(ENDPOINT_DISABLED, now_ms, data)
+    return [
+        Delivery(
+            webhook_id=f"endpoint_{endpoint.revision}",
+            endpoint=each.id,
+            type=ENDPOINT_DISABLED,
+            body=body,
+            created_ms=now_ms,
+        )
+        for each in endpoints
+        if each.id != endpoint.id
+        and not each.disabled_reason
+        and ENDPOINT_DISABLED in (each.events or ())
+    ]
+
+
+def event_for_test(endpoint: str, name: str, *, now_ms: int) -> Delivery:
+    """Make an event that only shows that events arrive; `name` makes its webhook id."""
+    text = "A test event of geotarget: it arrived, and its signature can be verified."
+    return Delivery(
+        webhook_id=f"test_{name}",
+        endpoint=endpoint,
+        type=TEST,
+        body=_json(TEST, now_ms, {"endpoint": endpoint, "text": text}),
+        created_ms=now_ms,
+    )
 
 
 def timestamp(instant_ms: int) -> str:

@@ -60,10 +60,10 @@ def test_what_is_no_key_is_refused(lasting: Api, header: str) -> None:
 
 def test_only_health_and_documentation_answer_everybody(lasting: Api) -> None:
     """These hold no data."""
-    for path in ("/livez", "/readyz", "/openapi.json", "/docs"):
+    for path in ("/livez", "/readyz", "/openapi.json", "/docs", "/v1/events"):
         assert lasting.client.get(path, headers={"Authorization": ""}).status_code == 200, path
     open_rows = {row.path for row in table(Limits()) if row.scope is None}
-    assert {"/livez", "/readyz"} == open_rows
+    assert {"/livez", "/readyz", "/v1/events"} == open_rows
 
 
 def test_writing_implies_reading_and_not_the_other_way(api: Api) -> None:

@@ -31,6 +31,7 @@ MEANING = {
     "PUT /v1/imports/{id}",
     "POST /v1/conversions",
     "PUT /v1/endpoints/{id}",
+    "POST /v1/endpoints/{id}:rotate",
     "PUT /v1/profiles/{id}",
     "GET /v1/zones",
     "POST /v1/devices/{id}/trace",

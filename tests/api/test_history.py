@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from geotarget.api.values import parse_instant
+from geotarget.events import asyncapi
 from geotarget.model import Attempt, BatchWrite, Decision, Rejected
 from tests.api.conftest import Api
 from tests.api.documents import LNG, campaign, ping, square
@@ -216,3 +217,78 @@ def test_pages_follow_each_other(api: Api) -> None:
             break
         cursor = f"&cursor={page['next']}"
     assert seen == [str(n) for n in reversed(range(25))]
+
+
+def failed(api: Api) -> list[dict[str, Any]]:
+    """Fill, and let every delivery fail."""
+    found = items(fill(api), "/v1/deliveries")
+    for each in found:
+        mark(api, each, "failed", 503)
+    return found
+
+
+def test_all_that_failed_is_sent_again(api_with: Callable[..., Api]) -> None:
+    """In one request, counted, noted for the audit; the same request again changes nothing."""
+    woken: list[bool] = []
+    api = api_with(wake_delivery=lambda: woken.append(True))
+    sent = failed(api)
+    woken.clear()
+    wanted = {"from": "2020-01-01T00:00:00Z", "endpoint": "crm", "state": ["failed", "expired"]}
+    done = api.call("POST", "/v1/deliveries:replay", expect=202, json=wanted)
+    assert done == {"requeued": len(sent), "next": None}
+    assert woken == [True]
+    assert {each["state"] for each in items(api, "/v1/deliveries")} == {"pending"}
+    again = api.call("POST", "/v1/deliveries:replay", expect=202, json=wanted)
+    assert again == {"requeued": 0, "next": None}
+    assert woken == [True]
+    (noted, *_) = api.store.audit_page().items
+    assert (noted.action, noted.subject, noted.detail) == (
+        "delivery.replay", "crm", {"count": len(sent)},
+    )  # fmt: skip
+
+
+def test_a_replay_goes_on_from_its_cursor(api: Api) -> None:
+    """A bounded replay says where the next one goes on."""
+    sent = failed(api)
+    wanted = {"from": 0, "limit": len(sent) - 1}
+    first = api.call("POST", "/v1/deliveries:replay", expect=202, json=wanted)
+    assert first["requeued"] == len(sent) - 1
+    rest = wanted | {"cursor": first["next"]}
+    assert api.call("POST", "/v1/deliveries:replay", expect=202, json=rest) == {
+        "requeued": 1, "next": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "path"),
+    [
+        ({"from": None}, 422, "$.from"),
+        ({"state": []}, 422, "$.state"),
+        ({"state": ["lost"]}, 422, "$.state[0]"),
+        ({"limit": 100_001}, 422, "$.limit"),
+        ({"cursor": "x"}, 422, "cursor"),
+        ({"endpoint": "nobody"}, 404, ""),
+        ({"zone": "z"}, 422, "$.zone"),
+    ],
+)
+def test_a_replay_that_can_not_be_meant_is_refused(
+    api: Api, changes: dict[str, Any], status: int, path: str
+) -> None:
+    """With the place of the mistake; nothing is sent."""
+    sent = failed(api)
+    body = {"from": 0} | changes
+    told = api.call("POST", "/v1/deliveries:replay", expect=status, json=body)
+    assert [each["path"] for each in told["errors"]] == ([path] if path else [])
+    assert api.store.counts().deliveries_failed == len(sent)
+
+
+def test_a_replay_needs_its_scope(api: Api) -> None:
+    """Reading what was delivered is not enough to send it again."""
+    reader = api.key("reports:read")
+    api.call("POST", "/v1/deliveries:replay", expect=403, json={"from": 0}, headers=reader)
+
+
+def test_the_event_catalogue_needs_no_key(api: Api) -> None:
+    """It is the document that the command line prints, and no secret."""
+    answer = api.client.get("/v1/events", headers={"Authorization": ""})
+    assert (answer.status_code, answer.json()) == (200, asyncapi("0.0.test"))

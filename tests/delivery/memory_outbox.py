@@ -32,7 +32,8 @@ class MemoryOutbox:
         self.rows: dict[tuple[str, str], Row] = {}
         self.claims: list[Mapping[str, int]] = []
         self.marks = 0
-        self.fail: dict[str, list[Exception]] = {"claim": [], "mark": []}
+        self.fail: dict[str, list[Exception]] = {"claim": [], "mark": [], "note_failing": []}
+        self.failing: list[tuple[str, int, int | None]] = []
         self._changed = threading.Condition()
 
     def add(self, *deliveries: Delivery) -> None:
@@ -83,6 +84,13 @@ class MemoryOutbox:
                 row.attempts.append(attempt)
                 row.state = attempt.state
                 row.next_attempt_ms = attempt.next_attempt_ms
+            self._changed.notify_all()
+
+    def note_failing(self, id: str, revision: int, since_ms: int | None) -> None:
+        """Record what was written down of an endpoint."""
+        with self._changed:
+            self._raise("note_failing")
+            self.failing.append((id, revision, since_ms))
             self._changed.notify_all()
 
     def wait(self, reached: Callable[[], bool]) -> None:

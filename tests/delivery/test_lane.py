@@ -6,6 +6,7 @@ import pytest
 
 from geotarget.delivery import Answer
 from geotarget.delivery.lane import Lane
+from geotarget.model import Endpoint
 
 DOWN, FINE = Answer(None, "no answer"), Answer(204)
 
@@ -81,3 +82,39 @@ def test_outage_of_a_week_overflows_nothing() -> None:
     assert lane.closed_until - now <= 30.0
     learn(lane, DOWN, now=now)
     assert lane.closed_until - now == 30.0
+
+
+def test_a_bucket_of_one_second() -> None:
+    """After a pause as many as in one second; then as they come in again."""
+    lane = Lane()
+    lane.follow(Endpoint("crm", "https://e", "", rate_per_s=4.0), 16)
+    assert lane.free(100.0, 16) == 4
+    for _ in range(4):
+        lane.take()
+    assert [lane.free(now, 16) for now in (100.0, 100.2, 100.5, 101.0, 900.0)] == [0, 0, 2, 4, 4]
+
+
+def test_slower_than_one_a_second() -> None:
+    """One post in eight seconds: the bucket holds one."""
+    lane = Lane()
+    lane.follow(Endpoint("crm", "https://e", "", rate_per_s=0.125), 16)
+    sent = []
+    for now in range(50):
+        if lane.free(float(now), 16):
+            lane.take()
+            lane.in_flight -= 1
+            sent.append(now)
+    assert sent == [0, 8, 16, 24, 32, 40, 48]
+
+
+def test_a_change_of_the_endpoint_is_no_full_bucket() -> None:
+    """Its bounds hold from now on; what was used up stays so."""
+    lane = Lane()
+    lane.follow(Endpoint("crm", "https://e", "", rate_per_s=2.0, concurrency=40), 16)
+    assert (lane.slots, lane.free(0.0, 16)) == (16, 2)
+    lane.take()
+    lane.take()
+    lane.follow(Endpoint("crm", "https://e", "", revision=1, rate_per_s=8.0, concurrency=3), 16)
+    assert (lane.slots, lane.free(0.0, 16), lane.free(0.5, 16)) == (3, 0, 4)
+    lane.follow(Endpoint("crm", "https://e", "", revision=2), 16)
+    assert (lane.slots, lane.free(0.5, 16)) == (16, 14)

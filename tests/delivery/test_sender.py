@@ -380,13 +380,14 @@ def test_gone_disables_the_endpoint_once() -> None:
         async def gone(_: web.Request, post: Received) -> web.Response:
             return web.Response(status=410)
 
-        def report(id: str, reason: str) -> None:
-            reports.append((id, reason, threading.current_thread().name.split("_")[0]))
+        def report(dead: Endpoint, reason: str, since_ms: int | None) -> None:
+            assert since_ms is not None
+            reports.append((dead.id, reason, threading.current_thread().name.split("_")[0]))
 
         async with Receiver(gone) as receiver, Receiver() as other:
             ends = {"crm": endpoint(receiver.url), "b": endpoint(other.url, "b")}
             outbox.add(delivery(1))
-            async with sending(outbox, ends, on_gone=report):
+            async with sending(outbox, ends, on_dead=report):
                 await reached(outbox, failed=1)
                 outbox.add(*(delivery(n) for n in range(2, 50)), delivery(50, "b"))
                 await reached(outbox, failed=1, delivered=1, pending=48)
@@ -407,13 +408,13 @@ def test_trouble_with_disabling_stops_nothing() -> None:
         async def gone(_: web.Request, post: Received) -> web.Response:
             return web.Response(status=410)
 
-        def refuse(id: str, reason: str) -> None:
-            raise NotFound("endpoint", id)
+        def refuse(dead: Endpoint, reason: str, since_ms: int | None) -> None:
+            raise NotFound("endpoint", dead.id)
 
         async with Receiver(gone) as receiver, Receiver() as other:
             ends = {"crm": endpoint(receiver.url), "b": endpoint(other.url, "b")}
             outbox.add(delivery(1))
-            async with sending(outbox, ends, on_gone=refuse):
+            async with sending(outbox, ends, on_dead=refuse):
                 await reached(outbox, failed=1)
                 outbox.add(delivery(2), delivery(3, "b"))
                 await reached(outbox, failed=1, delivered=1, pending=1)
@@ -697,5 +698,118 @@ def test_mark_is_repeated_after_an_unclear_failure() -> None:
             assert len(receiver.received) == 1
         assert outbox.seen[0] == outbox.seen[1]
         assert outbox.states() == {"delivered": 1}
+
+    run(case)
+
+
+def test_an_endpoint_that_fails_for_too_long_is_given_up() -> None:
+    """Reported once with since when, and nothing more is sent; its owner's change begins anew."""
+
+    async def case() -> None:
+        outbox, clock = MemoryOutbox(), Clock()
+        reports: list[tuple[str, str, int | None]] = []
+
+        async def broken(_: web.Request, post: Received) -> web.Response:
+            clock.ahead_ms += 3_600_000  # an hour passes
+            return web.Response(status=500)
+
+        def report(dead: Endpoint, reason: str, since_ms: int | None) -> None:
+            reports.append((dead.id, reason, since_ms))
+
+        async with Receiver(broken) as receiver, Receiver() as other:
+            ends = {"crm": endpoint(receiver.url), "b": endpoint(other.url, "b")}
+            outbox.add(*(delivery(n) for n in range(4)), delivery(9, "b"))
+            receiver.verify = other.verify = False  # the reference library reads the real clock
+            options = {"disable_after_s": 7_000.0, "on_dead": report, "now_ms": clock}
+            async with sending(outbox, ends, endpoint_concurrency=1, lease_s=9e5, **options):
+                await asyncio.to_thread(outbox.wait, lambda: reports != [])
+                await reached(outbox, delivered=1, pending=4)
+                posts = len(receiver.received)
+                outbox.add(delivery(10, "b"))
+                await reached(outbox, delivered=2, pending=4)
+                assert len(receiver.received) == posts
+                receiver.answering = None
+                ends["crm"] = endpoint(receiver.url, revision=2)
+                clock.ahead_ms += 1_000_000_000  # what is leased is due again
+                await reached(outbox, delivered=6)
+        ((name, reason, since_ms),) = reports
+        assert name == "crm"
+        assert reason.startswith("every attempt has failed since 20")
+        assert since_ms == min(since for _, _, since in outbox.failing if since is not None)
+
+    run(case)
+
+
+def test_one_success_ends_a_failure() -> None:
+    """What lasts for a minute is written down, and erased with the first delivery that arrives."""
+
+    async def case() -> None:
+        outbox, clock = MemoryOutbox(), Clock()
+        outbox.fail["note_failing"] = unavailable(1)
+
+        async def moody(_: web.Request, post: Received) -> web.Response:
+            clock.ahead_ms += 45_000
+            return web.Response(status=500 if len(receiver.received) < 5 else 200)
+
+        async with Receiver(moody) as receiver:
+            receiver.verify = False  # the reference library reads the real clock
+            outbox.add(delivery(1))
+            async with sending(outbox, {"crm": endpoint(receiver.url)}, now_ms=clock):
+                await asyncio.to_thread(outbox.wait, lambda: len(outbox.failing) == 2)
+        (_, _, since_ms), cleared = outbox.failing
+        assert since_ms is not None
+        assert cleared == ("crm", 0, None)
+
+    run(case)
+
+
+def test_a_restart_remembers_since_when_an_endpoint_fails() -> None:
+    """What the endpoint says of itself counts from the first failure on."""
+
+    async def case() -> None:
+        outbox, clock = MemoryOutbox(), Clock()
+        reports: list[int | None] = []
+
+        async def broken(_: web.Request, post: Received) -> web.Response:
+            return web.Response(status=500)
+
+        async with Receiver(broken) as receiver:
+            since_ms = clock() - 6 * 86_400_000
+            ends = {"crm": endpoint(receiver.url, failing_since_ms=since_ms)}
+            outbox.add(delivery(1))
+            report = lambda *said: reports.append(said[2])  # noqa: E731
+            async with sending(outbox, ends, on_dead=report):
+                await asyncio.to_thread(outbox.wait, lambda: reports != [])
+            assert len(receiver.received) == 1
+        assert reports == [since_ms]
+
+    run(case)
+
+
+def test_an_endpoint_is_not_called_faster_than_it_wants() -> None:
+    """A second's worth at once, the rest at its rate, one at a time; the other waits for nobody."""
+
+    async def case() -> None:
+        outbox = MemoryOutbox()
+
+        async def take_a_moment(_: web.Request, post: Received) -> web.Response:
+            await asyncio.sleep(0.005)
+            return web.Response(status=204)
+
+        async with Receiver(take_a_moment) as slow, Receiver() as fast:
+            ends = {
+                "crm": endpoint(slow.url, rate_per_s=20.0, concurrency=1),
+                "b": endpoint(fast.url, "b"),
+            }
+            outbox.add(*(delivery(n, name) for n in range(40) for name in ends))
+            async with sending(outbox, ends):
+                began = time.monotonic()
+                await fast.wait_for(40)
+                assert len(slow.received) < 40
+                await slow.wait_for(40)
+                took_s = time.monotonic() - began
+        # 40 less the 20 of the bucket, at 20 a second
+        assert took_s > 0.95
+        assert slow.most_concurrent == 1
 
     run(case)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from aiohttp import web
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 Answering = Callable[[web.Request, "Received"], Awaitable[web.StreamResponse]]
@@ -30,12 +30,15 @@ class Received:
 
 
 class Receiver:
-    """A real HTTP server; `answering` decides what each post meets."""
+    """A real HTTP server; `answering` decides what each post meets. Port 0 takes a free one."""
 
-    def __init__(self, answering: Answering | None = None) -> None:
+    def __init__(self, answering: Answering | None = None, *, port: int = 0) -> None:
+        self._port = port
         self.received: list[Received] = []
         self.answering = answering
         self.verify = True
+        self.secret = SECRET
+        self.refused = 0
         self.connections: set[object] = set()
         self.concurrent = 0
         self.most_concurrent = 0
@@ -47,7 +50,7 @@ class Receiver:
         app.router.add_route("*", "/{tail:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
         await site.start()
         self.port = self._runner.addresses[0][1]
         self.url = f"http://127.0.0.1:{self.port}/hook"
@@ -65,7 +68,11 @@ class Receiver:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         if self.verify:
-            Webhook(SECRET).verify(body, headers)  # raises: the sender would see a 500
+            try:
+                Webhook(self.secret).verify(body, headers)
+            except WebhookVerificationError:  # the sender sees a 500
+                self.refused += 1
+                raise
         post = Received(
             headers["webhook-id"], headers["webhook-timestamp"], request.path, body, headers
         )

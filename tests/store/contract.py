@@ -19,6 +19,7 @@ from contract_history import HistoryContract
 from contract_keys import KeysContract, RunsContract
 from contract_outbox import OutboxContract
 from contract_people import ImportsContract, PeopleContract, ProfilesContract
+from contract_replays import ReplaysContract
 from contract_targeting import TargetingContract
 from contract_traces import TracesContract
 
@@ -30,6 +31,7 @@ class StoreContract(
     TargetingContract,
     ConversionsContract,
     OutboxContract,
+    ReplaysContract,
     HistoryContract,
     TracesContract,
     ZonesContract,

@@ -16,8 +16,8 @@ from records import attempt, batch, delivery, transition
 from structlog.testing import capture_logs
 
 from geotarget.errors import StoreError
-from geotarget.model import BatchWrite
-from geotarget.store import Store, sqlite_driver
+from geotarget.model import BatchWrite, Endpoint
+from geotarget.store import Replay, Store, sqlite_driver
 from geotarget.store.database import Database, Turnstile, cursor_of
 
 DEADLINE_S = 30.0
@@ -262,6 +262,9 @@ def test_queries_use_their_indices(url: str) -> None:
         store.deliveries_page(campaign="campaign-1")
         store.delivery(delivery(1).webhook_id)
         store.outbox_size()
+        store.replayable(Replay(0), now_ms=0)
+        store.replayable(Replay(0, states=("pending", "expired")), now_ms=0)
+        store.replayable(Replay(0, endpoint="crm", campaign="campaign-1"), now_ms=0)
         store.claim(now_ms=0, limits={"crm": 1}, lease_ms=1)
         driver.set_trace_callback(None)
         with database.write() as connection:
@@ -269,6 +272,8 @@ def test_queries_use_their_indices(url: str) -> None:
         store.claim(now_ms=2**60, limits={"crm": 9}, lease_ms=1)
         store.mark([attempt(delivery(1))])
         store.requeue(delivery(1).webhook_id, None, now_ms=0)
+        store.put_endpoint(Endpoint("crm", "https://example.org", "whsec_x"))
+        assert store.replay(Replay(0, states=("pending", "expired")), now_ms=-(2**60)).requeued
         with database.write() as connection:
             connection.connection.driver_connection.set_trace_callback(None)
         asked = [text for text in seen if text.lstrip().startswith(("SELECT", "UPDATE"))]

@@ -155,6 +155,37 @@ def test_database_of_the_second_version_is_brought_over(url: str, tmp_path: Path
     assert head() == current_revision(url)
 
 
+def test_database_of_the_third_version_is_brought_over(url: str, tmp_path: Path) -> None:
+    """What it held is there, and its audit log is a chain from the first entry on.
+
+    `r0003.sql` is a dump of what the last version of that schema wrote.
+    """
+    with closing(sqlite3.connect(tmp_path / "store.db")) as old:
+        old.executescript((Path(__file__).parent / "r0003.sql").read_text())
+    assert "0003" == current_revision(url)
+    noted = [
+        ("maija", "campaign.put", "buns", {"version": 1}),
+        ("maija", "campaign.put", "buns", {"version": 2}),
+        ("ops", "profile.delete", "phone-9", {}),
+        ("cli", "export", 'lounas \u20ac "quoted"', {"rows": 3, "none": None}),
+    ]
+    with Store.open(url, now_ms=lambda: at(200)) as store:
+        entries = store.audit_page().items[::-1]
+        assert noted == [(e.actor, e.action, e.subject, e.detail) for e in entries]
+        report = store.verify_audit(expect=entries[0].digest)
+        assert (4, entries[-1].digest, "") == (report.entries, report.digest, report.broken)
+        store.add_audit("cli", "export", "kamppi")
+        assert (5, "") == (store.verify_audit().entries, store.verify_audit().broken)
+        assert [transition(number) for number in (4, 3, 2, 1)] == store.transitions_page().items
+        assert 4 == len(store.decisions_page().items)
+        states = {each.webhook_id: each.state for each in store.deliveries_page().items}
+        assert {delivery(1).webhook_id: "delivered", delivery(2).webhook_id: "failed"} == {
+            key: state for key, state in states.items() if state != "pending"
+        }
+        assert "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" == store.endpoints()[0].secret
+    assert head() == current_revision(url)
+
+
 def test_opening_again_keeps_everything(url: str) -> None:
     """Migrating a database that is up to date changes nothing."""
     with Store.open(url) as store:
