@@ -138,7 +138,8 @@ class Summary:
     def line(self) -> dict[str, float]:
         """Return the figures of one log line."""
         now, rates = self._look()
-        return {**asdict(now), "pings_per_s": round(rates["pings"], 1)}
+        figures = {**asdict(now), "revenue": round(now.revenue, 2)}
+        return {**figures, "pings_per_s": round(rates["pings"], 1)}
 
     def new_offers(self) -> list[ReceivedOffer]:
         """Return the offers that came since the last call, oldest first."""
