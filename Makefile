@@ -7,8 +7,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c '$(ENOUGH)' 2>/dev/null && echo $$p && break; done)
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+FUZZ ?= 30
 
-.PHONY: demo test quick lint bench bench-entries bench-smoke clean
+.PHONY: demo test quick lint fuzz sbom advisories hashes bench bench-entries bench-smoke faults clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/geotarget up --demo $(ARGS)
@@ -26,22 +27,41 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+fuzz: $(VENV)/.installed-dev
+	GEOTARGET_FUZZ=$(FUZZ) $(BIN)/python -m pytest -n 2 -m "fuzz and not slow" --timeout 3600 \
+	  $(PYTEST_ARGS)
+
+sbom: $(VENV)/.installed
+	$(BIN)/python .ci/supply.py sbom
+
+advisories: $(VENV)/.installed
+	$(BIN)/python .ci/supply.py audit
+
+hashes: $(VENV)/.installed
+	$(BIN)/python .ci/supply.py hashes
+
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/match.py
 	$(BIN)/python benchmarks/cells.py --out benchmarks/results/cells.json
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/process.py
+	$(BIN)/python benchmarks/delivery.py
 	$(BIN)/python benchmarks/decisions.py
 	$(BIN)/python benchmarks/uplift.py
 
 bench-entries: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.entries
 
+# Kills, full disks, bad receivers: about ten minutes; writes the table of docs/faults.md.
+faults: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.faults $(ARGS)
+
 bench-smoke: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/match.py --smoke
 	$(BIN)/python benchmarks/cells.py --smoke
 	$(BIN)/python benchmarks/pipeline.py --smoke
+	$(BIN)/python benchmarks/delivery.py --smoke
 	$(BIN)/python benchmarks/decisions.py --smoke
 	$(BIN)/python benchmarks/uplift.py --smoke
 	$(BIN)/python -m benchmarks.entries --smoke

@@ -188,6 +188,34 @@ def outbox(path: Path) -> None:
     marks.show("mark 100", done, "delivery")
 
 
+def ordered(path: Path) -> None:
+    """Measure claims while 10,000 deliveries of one device wait behind a retry, and one by one."""
+    parked, claims, marks = Clock(), Clock(), Clock()
+    waiting = [
+        Delivery(f"offer_{n:032x}", "crm", "offer.triggered", BODY, n, device="phone", ordered=True)
+        for n in range(10_000)
+    ]
+    limits = {"crm": 16}
+    with Store.open(f"sqlite:///{path}") as store:
+        for first in range(0, len(waiting), 1_000):
+            store.write_batch(BatchWrite(deliveries=waiting[first : first + 1_000]))
+        store.claim(now_ms=START_MS, limits={"crm": 1}, lease_ms=86_400_000)
+        with parked.running():
+            store.claim(now_ms=START_MS, limits=limits, lease_ms=60_000)
+        for _ in range(20):
+            with claims.running():
+                store.claim(now_ms=START_MS, limits=limits, lease_ms=60_000)
+        name = waiting[0].webhook_id
+        for at in range(1_000):
+            with marks.running():
+                store.mark([Attempt(name, "crm", 1, START_MS + at, 12, "delivered", 0, 200)])
+                (claimed,) = store.claim(now_ms=START_MS + at, limits=limits, lease_ms=60_000)
+            name = claimed.webhook_id
+    parked.show("ordered: the first claim, 10,000 behind a retry", 1, "claim")
+    claims.show("ordered: the next claims", 20, "claim")
+    marks.show("ordered: mark one, claim the next", 1_000, "delivery")
+
+
 def pages(path: Path) -> None:
     """Measure first pages of the history and the questions that a batch asks."""
     with Store.open(f"sqlite:///{path}") as store:
@@ -264,6 +292,7 @@ def main() -> None:
             upserts(Path(folder) / f"{devices}-upsert.db", devices=devices, batches=50)
         pages(path)
         outbox(path)
+        ordered(Path(folder) / "ordered.db")
         zones(Path(folder) / "zones.db")
 
 

@@ -21,8 +21,10 @@ from types import MappingProxyType
 
 import structlog
 
+from geotarget.engine.shapes import Shapes
 from geotarget.engine.zone_index import ZoneIndex
 from geotarget.errors import Conflict, InvalidCampaign, NotFound, Problem, StoreError
+from geotarget.headers import check_headers
 from geotarget.model import Audience, Campaign, Endpoint, Zone
 from geotarget.store import Store
 from geotarget.targeting import CampaignTable
@@ -217,7 +219,7 @@ class Catalog:
 
     # -- zones ------------------------------------------------------------------------------
 
-    def put_zones(self, zones: Sequence[Zone]) -> list[Zone]:
+    def put_zones(self, zones: Sequence[Zone], *, by: str = "") -> list[Zone]:
         """Store zones and match against them from now on.
 
         Parameters
@@ -226,6 +228,8 @@ class Catalog:
             Valid zones, as `geojson` returns them, each id once. A zone whose `active` is false
             is kept but not matched. One that is stored just so already is left alone: its
             revision stays, and nobody inside is judged again.
+        by
+            Who does it, for the audit log: one entry a transaction. Empty keeps it out of there.
 
         Returns
         -------
@@ -242,13 +246,15 @@ class Catalog:
         with self._lock:
             try:
                 for start in range(0, len(zones), CHUNK):
-                    stored += self._store.put_zones(zones[start : start + CHUNK])
+                    # What no index takes would keep every process on an old catalogue.
+                    Shapes.of(zones[start : start + CHUNK])
+                    stored += self._store.put_zones(zones[start : start + CHUNK], by=by)
             finally:
                 self.refresh()
         return stored
 
-    def delete_zones(self, ids: Collection[str]) -> list[str]:
-        """Forget zones; visits in them end.
+    def delete_zones(self, ids: Collection[str], *, by: str = "") -> list[str]:
+        """Forget zones; visits in them end. `by` is as in `put_zones`.
 
         Returns
         -------
@@ -256,7 +262,7 @@ class Catalog:
             The ids that existed.
         """
         with self._lock:
-            removed = self._store.delete_zones(list(ids))
+            removed = self._store.delete_zones(list(ids), by=by)
             self.refresh()
         return removed
 
@@ -379,8 +385,10 @@ class Catalog:
 
     # -- endpoints --------------------------------------------------------------------------
 
-    def put_endpoint(self, endpoint: Endpoint, *, by: str = "") -> Endpoint:
-        """Check and store an endpoint.
+    def put_endpoint(
+        self, endpoint: Endpoint, *, keep_headers: bool = False, by: str = ""
+    ) -> Endpoint:
+        """Check and store an endpoint; with `keep_headers` with the headers that are stored.
 
         Returns
         -------
@@ -390,11 +398,14 @@ class Catalog:
         Raises
         ------
         InvalidEndpoint
-            Its URL may not be called.
+            Its URL may not be called, or a header not be sent.
+        Conflict
+            It would keep a secret or headers that it can't keep.
         """
         self._check_url(endpoint.url)
+        check_headers(endpoint.headers)
         with self._lock:
-            stored = self._store.put_endpoint(endpoint, by=by)
+            stored = self._store.put_endpoint(endpoint, keep_headers=keep_headers, by=by)
             self.refresh()
         return stored
 

@@ -14,6 +14,7 @@
     ├── Conflict                it exists, or changed, in a way that forbids the request
     ├── NotAllowed              the key is missing, unknown, expired or lacks the scope
     ├── Overloaded              a bounded queue is full; holds `retry_after_s`
+    │   └── TooManyRequests     one caller asks too often
     ├── SettingsError           a setting is out of its bounds or contradicts another
     ├── StoreError              the database is missing, locked for too long or of another version
     └── BrokerError             the MQTT broker refuses us or cannot be started
@@ -133,6 +134,10 @@ class Overloaded(GeotargetError):
     def __init__(self, message: str, *, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TooManyRequests(Overloaded):
+    """One caller asks more often than it may; others are served."""
 
 
 class SettingsError(GeotargetError):

@@ -124,6 +124,38 @@ endpoints_disabled = Counter(
     "Endpoints that were disabled because they were gone or failed for too long.",
     registry=REGISTRY,
 )
+certificate_expires = Gauge(
+    "geotarget_certificate_expires_timestamp_seconds",
+    "When the certificate of the listeners expires, epoch seconds; 0 without TLS.",
+    registry=REGISTRY,
+)
+publishes_refused = Counter(
+    "geotarget_publishes_refused_total",
+    "Messages that the embedded broker acknowledged and dropped: on a topic not the device's own.",
+    registry=REGISTRY,
+)
+devices_refused = Counter(
+    "geotarget_devices_refused_total",
+    "Connections that the embedded broker refused: unknown device, password or client id.",
+    registry=REGISTRY,
+)
 ssrf_blocked = Counter(
     "geotarget_ssrf_blocked_total", "Connections refused by address.", registry=REGISTRY
+)
+auth_failures = Counter(
+    "geotarget_auth_failures_total",
+    "Requests without a key, with a wrong one, or from an address that sent too many wrong ones.",
+    ["reason"],
+    registry=REGISTRY,
+)
+rate_limited = Counter(
+    "geotarget_rate_limited_total",
+    "Requests of valid keys that came faster than the key may.",
+    registry=REGISTRY,
+)
+http_refused = Counter(
+    "geotarget_http_refused_total",
+    "HTTP requests and connections that broke a bound: malformed, size, slow, full, room.",
+    ["reason"],
+    registry=REGISTRY,
 )

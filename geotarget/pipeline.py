@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import structlog
@@ -21,15 +23,16 @@ from geotarget import metrics
 from geotarget.catalog import Catalog, Snapshot
 from geotarget.engine.acceptance import DUPLICATE, LATE, SUSPECT
 from geotarget.engine.footfall import Collector
-from geotarget.engine.intake import refused, without
-from geotarget.engine.live_state import DEVICE, LiveState
+from geotarget.engine.intake import letter_of, refused, without
 from geotarget.engine.occupants import invited, outdated
+from geotarget.engine.positions import positions
 from geotarget.engine.reconciling import reconcile
 from geotarget.engine.rules import Rules
 from geotarget.engine.step import Step
 from geotarget.engine.timers import settle, waiting
 from geotarget.engine.transitions import advance
 from geotarget.engine.zone_table import ZoneTable
+from geotarget.forgetting import ERASED, Mourner
 from geotarget.model import (
     BatchWrite,
     Campaign,
@@ -45,6 +48,9 @@ from geotarget.model import (
 )
 from geotarget.store import Store, Turn
 from geotarget.targeting import CampaignTable, Ledger, asked, decide, decision_id, deliveries
+from geotarget.targeting.event import chosen_positions
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +59,8 @@ SETTLED_EVERY_MS = 1_000
 
 BEHIND_S = 5.0
 """The clock of the deadlines stays so far behind, for pings that are still on their way."""
+
+FOREVER_MS = 1 << 62
 
 INVITED_AT_ONCE = 1_000
 """Decisions of one transaction when a campaign asks for those who are inside."""
@@ -130,8 +138,8 @@ class Pipeline:
         self._is_live = is_live
         self._on_commit = on_commit
         self._footfall = footfall
-        devices, states = store.load_devices(width=DEVICE.itemsize)
-        self.state = LiveState.restore(devices, states, store.load_members())
+        self._mourner = Mourner(store, footfall)
+        self.state = self._mourner.state
         self._view = self._compile(catalog.snapshot)
         self._reconciled = -1
         self._invited: set[tuple[str, int]] = set()
@@ -164,32 +172,41 @@ class Pipeline:
         view = self._current()
         outcome = Outcome(accepted=0)
         if len(pings) or rejected:
-            outcome = self._process(view, pings, rejected)
-        self._let_time_pass(view)
+            outcome = self._heed(lambda: self._process(view, pings, rejected))
+        self._heed(lambda: self._let_time_pass(view))
         return outcome
+
+    def finish(self) -> None:
+        """Write what was noted of places in the last minute; process nothing afterwards."""
+        while self._footfall is not None and self._footfall.due(FOREVER_MS):
+            self._heed(lambda: self._commit(self._view.snapshot, Step()))
 
     def _process(self, view: _View, pings: PingBatch, rejected: Sequence[Rejected]) -> Outcome:
         started = time.perf_counter()
         pairs = view.snapshot.index.query(lng=pings.lng, lat=pings.lat)
-        bad = refused(pings, pairs, self._rules)
+        bad = self._mourner.refusals(pings, refused(pings, pairs, self._rules))
         good, pairs = without(pings, pairs, [position for position, _, _ in bad])
         step = advance(self.state, good, pairs, view.table, self._rules, self._traced)
         metrics.match_batch_seconds.observe(time.perf_counter() - started)
 
-        letters = [*rejected, *(_letter(pings, *each) for each in bad)]
+        letters = [
+            *self._mourner.letters(rejected),
+            *(letter_of(pings, *each) for each in bad if each[1] != ERASED),
+        ]
         answer = self._commit(view.snapshot, step, letters)
         if len(good):
             self._batch_ms, self._fixed_ms = self._now_ms(), int(np.median(good.ts))
             if self._footfall is not None:
                 self._footfall.note(self.state, good, step.status, self._batch_ms)
-        _count(letters)
+        _count(letters, erased=len(rejected) + len(bad) - len(letters))
         return _outcome(len(good), bad, step, answer)
 
     def _let_time_pass(self, view: _View) -> None:
         """Decide what no ping decides, once a second and a little behind the clock."""
         now_ms = self._now_ms()
-        if now_ms - self._settled_ms < SETTLED_EVERY_MS:
+        if 0 <= now_ms - self._settled_ms < SETTLED_EVERY_MS:  # the clock may be set back
             return
+        self._mourner.look()
         self._settled_ms = now_ms
         self._traced = self._store.traced_devices(now_ms)
         for state, count in waiting(self.state, self._rules, now_ms).items():
@@ -212,20 +229,31 @@ class Pipeline:
             before = self._view.table
             self._view = self._compile(snapshot)
         if self._reconciled != snapshot.revision:
-            for step in self._edited(before):
-                if not step.is_empty:
-                    self._commit(snapshot, step)
-                    _tally(step.transitions, ())
+            table, rules = self._view.table, self._rules
+            # what a changed catalogue does to those inside; the second upon the first
+            self._edit(lambda: reconcile(self.state, table, rules, before))
+            self._edit(lambda: outdated(self.state, table))
             for campaign in snapshot.campaigns:
                 if campaign.inside_asked_ms is not None:
-                    self._invite(campaign, campaign.inside_asked_ms)
+                    self._heed(partial(self._invite, campaign, campaign.inside_asked_ms))
             self._reconciled = snapshot.revision
         return self._view
 
-    def _edited(self, before: ZoneTable | None) -> Iterator[Step]:
-        """Yield what a changed catalogue does to those inside; each step upon the one before."""
-        yield reconcile(self.state, self._view.table, self._rules, before)
-        yield outdated(self.state, self._view.table)
+    def _edit(self, change: Callable[[], Step]) -> None:
+        def commit() -> None:
+            step = change()
+            if not step.is_empty:
+                self._commit(self._view.snapshot, step)
+                _tally(step.transitions, ())
+
+        self._heed(commit)
+
+    def _heed(self, work: Callable[[], T]) -> T:
+        """Do a piece of work again if somebody was erased before it was committed."""
+        return self._mourner.heed(work, self._untrace)
+
+    def _untrace(self, devices: frozenset[str]) -> None:
+        self._traced -= devices
 
     def _compile(self, snapshot: Snapshot) -> _View:
         metrics.zone_index_version.set(snapshot.revision)
@@ -237,6 +265,7 @@ class Pipeline:
         """Ask, decide and write in one transaction, then move the state in memory."""
         footfall = self._footfall
         with self._store.turn() as turn:
+            self._mourner.check(turn)
             answer = self._decide(turn, snapshot, snapshot.table, step.transitions)
             started = time.perf_counter()
             turn.write(
@@ -291,6 +320,7 @@ class Pipeline:
             now_ms=now_ms,
             policy=self._policy,
         )
+        choices = chosen_positions(snapshot.endpoints.values(), self._policy.positions)
         outbox = deliveries(
             transitions,
             decisions,
@@ -299,6 +329,8 @@ class Pipeline:
             endpoints=snapshot.endpoints,
             profiles=profiles,
             now_ms=now_ms,
+            choices=choices,
+            positions=_told(transitions, choices, snapshot) if choices else {},
         )
         return _Answer(decisions, outbox, profiles)
 
@@ -325,6 +357,7 @@ class Pipeline:
         )
         for start in range(0, len(found), INVITED_AT_ONCE):
             with self._store.turn() as turn:
+                self._mourner.check(turn)
                 left = _unheard(turn, campaign, found[start : start + INVITED_AT_ONCE])
                 answer = self._decide(turn, snapshot, table, left)
                 # these are no movements: history and subscribers of transitions hear nothing
@@ -354,23 +387,24 @@ def _unheard(turn: Turn, campaign: Campaign, transitions: Sequence[Transition]) 
     ]
 
 
-def _letter(pings: PingBatch, position: int, reason: str, sentence: str) -> Rejected:
-    """Return the dead letter of a ping that the intake rules refused."""
-    shown = (
-        f'{{"device":"{pings.device[position]}","ts":{pings.ts[position] / 1000},'
-        f'"lat":{pings.lat[position]},"lng":{pings.lng[position]}}}'
-    )
-    return Rejected(
-        source="intake",
-        payload=shown.encode(),
-        reason=reason,
-        detail=sentence,
-        received_ms=int(pings.received[position]),
+def _told(
+    transitions: Sequence[Transition], choices: Mapping[str, str], snapshot: Snapshot
+) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    """Return what endpoints that ask for positions may know of these."""
+    zones = snapshot.zones
+    return positions(
+        transitions,
+        sorted(set(choices.values())),
+        index=snapshot.index,
+        is_sensitive=lambda zone: zones[zone].sensitive,
     )
 
 
-def _count(letters: Sequence[Rejected]) -> None:
-    for reason, count in Counter(each.reason for each in letters).items():
+def _count(letters: Sequence[Rejected], *, erased: int) -> None:
+    reasons = Counter(each.reason for each in letters)
+    if erased:
+        reasons[ERASED] += erased
+    for reason, count in reasons.items():
         metrics.pings_rejected.labels(reason).inc(count)
 
 

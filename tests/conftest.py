@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import is_hypothesis_test, settings
+
+from tests.fuzzing import FACTOR
 
 NO_DATA = "no real data beside the checkout"
 """The only reason for which a test may skip in CI."""
@@ -39,6 +42,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+if FACTOR > 1:
+    settings.load_profile("fuzz")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests that try what chance makes, for `make fuzz`."""
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.fuzz)
 
 
 @pytest.hookimpl(trylast=True)

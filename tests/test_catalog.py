@@ -18,6 +18,7 @@ from geotarget.errors import (
     InvalidAudience,
     InvalidCampaign,
     InvalidEndpoint,
+    InvalidZone,
     NotFound,
     Problem,
     StoreError,
@@ -311,6 +312,18 @@ def test_the_operators_rules_on_urls_are_asked_before_storing(store: Store) -> N
     assert store.endpoints() == []
 
 
+def test_headers_are_checked_before_storing(store: Store) -> None:
+    """Whoever stores an endpoint: no header takes the place of ours."""
+    catalog = Catalog(store)
+    wrong = replace(endpoint("crm"), headers={"Webhook-Id": "forged"})
+    with pytest.raises(InvalidEndpoint, match=r"\$\.headers\.Webhook-Id"):
+        catalog.put_endpoint(wrong)
+    assert store.endpoints() == []
+    catalog.put_endpoint(replace(endpoint("crm"), headers={"X-Token": "hush"}))
+    kept = catalog.put_endpoint(endpoint("crm"), keep_headers=True)
+    assert catalog.snapshot.endpoints["crm"].headers == kept.headers == {"X-Token": "hush"}
+
+
 @pytest.mark.parametrize("what", ["campaign", "endpoint"])
 def test_deleting_what_is_not_there_says_so(catalog: Catalog, what: str) -> None:
     """The message names it."""
@@ -391,9 +404,9 @@ def test_an_import_is_many_transactions_and_one_swap(store: Store) -> None:
         def __getattr__(self, name: str) -> object:
             return getattr(store, name)
 
-        def put_zones(self, zones: Sequence[Zone]) -> list[Zone]:
+        def put_zones(self, zones: Sequence[Zone], *, by: str = "") -> list[Zone]:
             transactions.append(len(zones))
-            return store.put_zones(zones)
+            return store.put_zones(zones, by=by)
 
     catalog = Catalog(Watching())  # type: ignore[arg-type]
     catalog.follow(interval_s=0.001)
@@ -467,3 +480,15 @@ def test_the_incremental_index_equals_one_built_at_once(store: Store, catalog: C
 
     assert pairs(again) == pairs(catalog.snapshot.index)
     assert len(pairs(again)) > 20
+
+
+def test_what_no_index_takes_is_not_stored(store: Store) -> None:
+    """It would keep every process on an old catalogue: nothing is stored, and changes go on."""
+    catalog = Catalog(store)
+    good = zone("a")
+    ring = [(5e-324, 0.0), (1.0, 0.0), (1.0, 1.0), (5e-324, 0.0)]
+    with pytest.raises(InvalidZone, match="at least 1e-120 degrees"):
+        catalog.put_zones([replace(good, geometry=shapely.Polygon(ring))])
+    assert [] == store.zones()[0]
+    catalog.put_zones([good])
+    assert 1 == len(catalog.snapshot.index)

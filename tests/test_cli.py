@@ -92,7 +92,7 @@ def test_all_commands_of_the_contract_are_there() -> None:
     assert {
         "up", "serve", "ingest", "deliver", "replay", "fleet", "migrate", "version", "backtest",
         "settings", "zones import", "zones export", "zones validate",
-        "keys create", "keys list", "keys revoke", "profiles import",
+        "keys create", "keys list", "keys rotate", "keys revoke", "profiles import",
         "deliveries list", "deliveries show", "deliveries replay", "events", "audit verify",
     } <= named  # fmt: skip
 
@@ -291,6 +291,22 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert plain not in listed
     assert geotarget("keys", "revoke", key, "--data", tmp_path).returncode == 0
     assert "revoked" in geotarget("keys", "list", "--data", tmp_path, COLUMNS="120").stdout
+
+
+def test_a_key_is_rotated(tmp_path: Path) -> None:
+    """A new key comes alone on standard output; the old one is in the list with its end."""
+    made = geotarget("keys", "create", "crm", "--scope", "pings:write", "--data", tmp_path)
+    old = made.stdout.strip().split("_")[2]
+    done = geotarget("keys", "rotate", old, "--overlap-hours", "1", "--data", tmp_path)
+    assert re.fullmatch(r"gt_live_\w+", done.stdout.strip()), done.stderr
+    assert f"{old} works for 1 h more" in done.stderr
+    listed = geotarget("keys", "list", "--data", tmp_path, COLUMNS="120").stdout
+    assert listed.count("pings:write") == 2
+    assert done.stdout.strip() not in listed
+    geotarget("keys", "revoke", old, "--data", tmp_path)
+    refused = geotarget("keys", "rotate", old, "--data", tmp_path)
+    assert refused.returncode != 0
+    assert f"{old} is revoked" in refused.stderr
 
 
 def test_wrong_scope_and_unknown_key_are_refused(tmp_path: Path) -> None:

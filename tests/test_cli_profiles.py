@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from geotarget.model import Profile
 from geotarget.store import Store
 from tests.test_cli import geotarget
 
@@ -39,13 +40,13 @@ def test_a_file_that_was_loaded_is_not_loaded_twice(tmp_path: Path) -> None:
     command = ("profiles", "import", file, "--data", tmp_path)
     assert geotarget(*command).returncode == 0
     with stored(tmp_path) as store:
-        assert store.delete_profile("aino")
+        assert store.erase_profile("aino")
     assert geotarget(*command).returncode == 0
     with stored(tmp_path) as store:
         assert None is store.profile("aino")
     assert geotarget(*command, "--id", "again").returncode == 0
     with stored(tmp_path) as store:
-        assert store.delete_profile("aino")
+        assert store.erase_profile("aino")
     file.write_text('{"id": "aino", "attributes": {"n": 2}}\n')
     os.utime(file, (1_900_000_000, 1_900_000_000))
     assert geotarget(*command).returncode == 0
@@ -72,3 +73,30 @@ def test_what_can_not_be_read_is_refused(
     done = geotarget("profiles", "import", file, "--data", tmp_path, *options)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_person_is_erased_with_a_receipt(tmp_path: Path) -> None:
+    """Only when it is meant; the receipt is shown later, too; who is not there is an error."""
+    with stored(tmp_path) as store:
+        store.put_profile(Profile("aino", {"n": 1}, devices=("d1",)))
+    refused = geotarget("profiles", "erase", "aino", "--data", tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "--yes: must be given: aino and all that its devices did" in refused.stderr
+    done = geotarget("profiles", "erase", "aino", "--yes", "--data", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *lines = done.stdout.splitlines()
+    name = first.partition(",")[0]
+    assert ["devices: 1", "links: 1", "profiles: 1"] == lines[:3]
+    assert "aino" not in done.stdout
+    shown = geotarget("erasures", "show", name, "--data", tmp_path)
+    assert (0, done.stdout) == (shown.returncode, shown.stdout)
+    assert name in geotarget("erasures", "list", "--data", tmp_path).stdout
+    missing = geotarget("profiles", "erase", "aino", "--yes", "--data", tmp_path)
+    assert missing.returncode == 2
+    assert geotarget("erasures", "show", "erasure_0", "--data", tmp_path).returncode == 2
+    with stored(tmp_path) as store:
+        assert None is store.profile("aino")
+        assert ("cli", "profile.erase") == (
+            store.audit_page().items[0].actor,
+            store.audit_page().items[0].action,
+        )

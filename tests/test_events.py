@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from jsonschema_rs import Draft7Validator, Draft202012Validator, meta
 
 from geotarget import __version__
+from geotarget.engine.positions import positions
+from geotarget.engine.zone_index import ZoneIndex
 from geotarget.errors import InvalidInput
 from geotarget.events import EVENTS, PINGS, asyncapi, schema, schema_names
 from geotarget.events.asyncapi import EXAMPLES
@@ -37,13 +39,17 @@ ENTER = make_transition()
 EVERY_TYPE = Endpoint("crm", "https://hooks.example.com", "whsec_", events=EVENT_TYPES)
 
 
-def sent(moved: Transition, profile: Profile | None = None, **campaign: Any) -> list[Delivery]:
+def sent(
+    moved: Transition, profile: Profile | None = None, choice: str = "", **campaign: Any
+) -> list[Delivery]:
     """Decide about a transition with the real gates and make the real bodies."""
     zones = {"shop": make_zone(properties=PLACE)}
     trigger = Trigger(on=frozenset(set(Kind) - {Kind.RECONCILED}), dwell_s=moved.threshold_s)
     hello = make_campaign(**({"trigger": trigger, "offer": {"text": "Hi"}} | campaign))
     profiles = {"phone-1": profile} if profile else {}
     decisions = run([moved], [hello], list(zones.values()), profiles=profiles)
+    index = ZoneIndex.build(list(zones.values()))
+    choices = {"crm": choice} if choice else {}
     return deliveries(
         [moved],
         decisions,
@@ -52,6 +58,8 @@ def sent(moved: Transition, profile: Profile | None = None, **campaign: Any) -> 
         endpoints={"crm": EVERY_TYPE},
         profiles=profiles,
         now_ms=NOON_MS,
+        choices=choices,
+        positions=positions([moved], [choice], index=index, is_sensitive=lambda _: False),
     )
 
 
@@ -59,7 +67,12 @@ def real_bodies() -> dict[str, list[Delivery]]:
     """Return deliveries of all kinds, by what is special about them."""
     warm = Variant("warm", {"text": "Hi"}, translations={"sv": {"text": "Hej"}})
     off = Endpoint("till", "https://x.example", "whsec_", disabled_reason="410", revision=7)
+    here = make_transition(fix=(24.9412345, -60.1712345, 8.0))
     return {
+        "cell": sent(here, choice="cell"),
+        "rounded": sent(here, choice="rounded"),
+        "exact": sent(here, choice="exact"),
+        "nowhere": sent(ENTER, choice="exact"),
         "enter": sent(ENTER),
         "initial": sent(make_transition(initial=True, confidence=1, p=0.5)),
         "dwell": sent(make_transition(kind=Kind.DWELL, threshold_s=300, duration_s=300.0)),
@@ -114,6 +127,13 @@ def test_a_member_that_is_missing_or_wrong_is_found() -> None:
             place = place[step]
         del place[path[-1]]
         assert not check.is_valid(broken), path
+    for place in (
+        {},
+        {"cell": "8a1126d338fffff"},
+        {"lng": 24.9},
+        {"cell": "x", "lng": 1, "lat": 1},
+    ):
+        assert not check.is_valid(body | {"data": body["data"] | {"position": place}}), place
     for changes in ({"confidence": 4}, {"p": 1.5}, {"time": "noon"}, {"kind": "reconciled"}):
         moved = body["data"]["transition"] | changes
         assert not check.is_valid(body | {"data": body["data"] | {"transition": moved}}), changes

@@ -91,7 +91,7 @@ def test_a_database_that_can_not_be_written_ends_nothing(store: Store) -> None:
 
 def test_settings_say_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """In days; zero is for good."""
-    assert Keep(90, 30, 400, 400) == Settings.read().keep()
+    assert Keep(90, 30, 400, 400, 400) == Settings.read().keep()
     monkeypatch.setenv("GEOTARGET_RETENTION_HISTORY_DAYS", "7")
     monkeypatch.setenv("GEOTARGET_RETENTION_BEHAVIOUR_DAYS", "0")
-    assert Keep(7, 30, 400, 0) == Settings.read().keep()
+    assert Keep(7, 30, 400, 0, 400) == Settings.read().keep()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from geotarget.api.limits import CallerLimits, HttpLimits
 from geotarget.engine import Rules
 from geotarget.errors import SettingsError
 from geotarget.model import Cap, Hours, Policy
@@ -47,6 +48,7 @@ def test_environment_wins_over_default_and_option_over_both(
         ("GEOTARGET_REORDER_WINDOW_S", "31"),
         ("GEOTARGET_WEBHOOK_ALLOW_CIDRS", "everything"),
         ("GEOTARGET_MQTT_PREFIX", "pings/#"),
+        ("GEOTARGET_WEBHOOK_POSITIONS", "street"),
         ("GEOTARGET_OFFERS_PER_TRANSITION", "0"),
         ("GEOTARGET_OFFER_CAPS", "often"),
         ("GEOTARGET_OFFER_CAPS", "3/86400,"),
@@ -54,6 +56,15 @@ def test_environment_wins_over_default_and_option_over_both(
         ("GEOTARGET_OFFER_CAPS", "3/99999999"),
         ("GEOTARGET_QUIET_HOURS", "21:00"),
         ("GEOTARGET_QUIET_HOURS", "21:00-25:00"),
+        ("GEOTARGET_API_RATE_PER_S", "0"),
+        ("GEOTARGET_API_RATES", "till"),
+        ("GEOTARGET_API_RATES", "=5"),
+        ("GEOTARGET_API_RATES", "till=0"),
+        ("GEOTARGET_API_RATES", "till=nan"),
+        ("GEOTARGET_API_WRONG_KEYS", "0"),
+        ("GEOTARGET_TRUSTED_PROXIES", "everybody"),
+        ("GEOTARGET_HTTP_CONNECTIONS", "7"),
+        ("GEOTARGET_HTTP_READ_S", "0.5"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -82,6 +93,29 @@ def test_the_policy_of_offers(monkeypatch: pytest.MonkeyPatch) -> None:
     ) == Settings.read().policy()  # fmt: skip
 
 
+def test_the_doors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rates and proxies are read; without any the limits are those of the API itself."""
+    assert CallerLimits() == Settings.read().caller_limits()
+    assert HttpLimits() == Settings.read().http_limits()
+    monkeypatch.setenv("GEOTARGET_API_RATES", "back end=2000, till=0.5,")
+    monkeypatch.setenv("GEOTARGET_TRUSTED_PROXIES", "10.0.0.0/8, ::1")
+    monkeypatch.setenv("GEOTARGET_HTTP_HEAD_BYTES", "2048")
+    read = Settings.read()
+    assert {"back end": 2000.0, "till": 0.5} == read.caller_limits().rates
+    assert ("10.0.0.0/8", "::1/128") == read.trusted_proxies
+    assert 2_048 == read.http_limits().head_bytes
+
+
+def test_a_secret_that_is_wrong_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the variable and the bound; the settings don't print secrets either."""
+    monkeypatch.setenv("GEOTARGET_ADMIN_KEY", "too short")
+    with pytest.raises(SettingsError, match="GEOTARGET_ADMIN_KEY") as caught:
+        Settings.read()
+    assert "too short" not in str(caught.value)
+    monkeypatch.setenv("GEOTARGET_ADMIN_KEY", "long enough by far")
+    assert "long enough" not in repr(Settings.read())
+
+
 def test_the_database_lies_in_the_data_folder(tmp_path: Path) -> None:
     """Without a URL the database is a file in the data folder."""
     assert Settings.read(data=tmp_path).store_url == f"sqlite:///{tmp_path / 'geotarget.db'}"
@@ -90,3 +124,15 @@ def test_the_database_lies_in_the_data_folder(tmp_path: Path) -> None:
 def test_the_table_names_every_setting() -> None:
     """One row a setting, after two of heading."""
     assert len(settings_table().splitlines()) == 2 + len(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("value", "most"), [(None, "rounded"), ("none", ""), ("cell", "cell"), ("exact", "exact")]
+)
+def test_what_endpoints_may_be_told_of_positions(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, most: str
+) -> None:
+    """Three decimals unless the operator says otherwise; it bounds what is sent, too."""
+    if value is not None:
+        monkeypatch.setenv("GEOTARGET_WEBHOOK_POSITIONS", value)
+    assert (most, most) == (Settings.read().positions, Settings.read().policy().positions)

@@ -15,9 +15,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from geotarget.api.app import create_app
     from geotarget.api.auth import Scope
-    from geotarget.api.services import Check, Decode, Decoded, Intake, Limits, Services
+    from geotarget.api.services import (
+        Check,
+        Decode,
+        Decoded,
+        DeviceLogin,
+        Intake,
+        Limits,
+        Services,
+    )
 
-__all__ = ["Check", "Decode", "Decoded", "Intake", "Limits", "Scope", "Services", "create_app"]
+__all__ = [
+    "Check",
+    "Decode",
+    "Decoded",
+    "DeviceLogin",
+    "Intake",
+    "Limits",
+    "Scope",
+    "Services",
+    "create_app",
+]
 
 _HOMES = {"create_app": "app", "Scope": "auth"}
 

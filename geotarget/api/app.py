@@ -16,6 +16,7 @@ from geotarget.api import (
     deliveries,
     devices,
     endpoints,
+    erasures,
     events,
     explain,
     exports,
@@ -33,6 +34,7 @@ from geotarget.api import (
     zones,
 )
 from geotarget.api.auth import Doorkeeper, Scope
+from geotarget.api.headers import SafeHeaders
 from geotarget.api.quarantine import Quarantine
 from geotarget.api.route import Body, GuardedRoute, Row
 from geotarget.api.services import Context, Limits, Services
@@ -65,14 +67,14 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
     place = Body(zones.MEDIA_TYPES, limits.geometry.max_bytes, model=places.PlaceDocument)
     watch = None if open_metrics else s.REPORTS_READ
     return (
-        post("/v1/pings", pings.post_pings, s.PINGS_WRITE, batch, status=202, problems=(429,)),
+        post("/v1/pings", pings.post_pings, s.PINGS_WRITE, batch, status=202),
         get("/v1/zones", zones.list_zones, s.ZONES_READ, answer=zones.FeaturesAnswer, gives=GEO),
-        post("/v1/zones", zones.import_zones, s.ZONES_WRITE, many, problems=(429,)),
+        post("/v1/zones", zones.import_zones, s.ZONES_WRITE, many),
         get("/v1/zones/{id:path}", zones.get_zone, s.ZONES_READ, **zones.ONE),
-        put("/v1/zones/{id:path}", zones.put_zone, s.ZONES_WRITE, zone, (429,), **zones.ONE),
+        put("/v1/zones/{id:path}", zones.put_zone, s.ZONES_WRITE, zone, **zones.ONE),
         gone("/v1/zones/{id:path}", zones.delete_zone, s.ZONES_WRITE),
-        post("/v1/zones:reach", places.reach_zone, s.REPORTS_READ, place, (404, 409, 429)),
-        post("/v1/zones:lint", places.lint_zone, s.ZONES_READ, place, (404, 429)),
+        post("/v1/zones:reach", places.reach_zone, s.REPORTS_READ, place, (404, 409)),
+        post("/v1/zones:lint", places.lint_zone, s.ZONES_READ, place, (404,)),
         get("/v1/campaigns", campaigns.list_campaigns, s.CAMPAIGNS_READ),
         post("/v1/campaigns:preview", previews.preview_draft, s.CAMPAIGNS_READ, small),
         post("/v1/campaigns/{id:path}:preview", previews.preview_campaign, s.CAMPAIGNS_READ, small),
@@ -108,14 +110,22 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
         get("/v1/profiles/{id:path}/behaviour", profiles.get_behaviour, s.PROFILES_READ),
         get("/v1/profiles/{id:path}", profiles.get_profile, s.PROFILES_READ),
         put("/v1/profiles/{id:path}", profiles.put_profile, s.PROFILES_WRITE, small),
-        gone("/v1/profiles/{id:path}", profiles.delete_profile, s.PROFILES_WRITE),
+        delete("/v1/profiles/{id:path}", erasures.delete_profile, s.PROFILES_WRITE),
+        get("/v1/erasures", erasures.list_erasures, s.ADMIN),
+        get("/v1/erasures/{id}", erasures.get_erasure, s.ADMIN),
         get("/v1/imports/{id:path}", imports.get_import, s.PROFILES_READ),
-        put("/v1/imports/{id:path}", imports.put_import, s.PROFILES_WRITE, rows, (409, 429)),
+        put("/v1/imports/{id:path}", imports.put_import, s.PROFILES_WRITE, rows, (409,)),
         get("/v1/conversions", conversions.list_conversions, s.REPORTS_READ),
         post("/v1/conversions", conversions.post_conversions, s.CONVERSIONS_WRITE, report),
         get("/v1/devices/{id:path}/explain", explain.explain_device, s.REPORTS_READ),
         post("/v1/devices/{id:path}/trace", devices.trace_device, s.TRACES_WRITE, small),
         gone("/v1/devices/{id:path}/trace", devices.end_trace, s.TRACES_WRITE),
+        post(
+            "/v1/devices/{id:path}/credentials",
+            devices.device_credentials,
+            s.DEVICES_WRITE,
+            problems=(409,),
+        ),
         get("/v1/devices/{id:path}", devices.get_device, s.REPORTS_READ),
         get("/v1/transitions", history.list_transitions, s.REPORTS_READ),
         get("/v1/decisions", history.list_decisions, s.REPORTS_READ),
@@ -155,6 +165,7 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
         ),
         get("/v1/keys", keys.list_keys, s.ADMIN),
         post("/v1/keys", keys.create_key, s.ADMIN, small, status=201),
+        post("/v1/keys/{id}:rotate", keys.rotate_key, s.ADMIN, small, (409,), status=201),
         gone("/v1/keys/{id}", keys.revoke_key, s.ADMIN),
         get("/v1/audit", audit.list_audit, s.ADMIN),
         get("/livez", health.livez, None),
@@ -181,7 +192,9 @@ def create_app(services: Services) -> FastAPI:
     quarantine = Quarantine(
         limits.geometry, limit_s=limits.check_s, memory_bytes=limits.check_memory_bytes
     )
-    doorkeeper = Doorkeeper(services.store.authenticate, admin_key=services.admin_key)
+    doorkeeper = Doorkeeper(
+        services.store.authenticate, admin_key=services.admin_key, limits=limits.callers
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -203,5 +216,6 @@ def create_app(services: Services) -> FastAPI:
     rows = table(limits, open_metrics=services.open_metrics)
     app.router.routes.extend(GuardedRoute(row) for row in rows)
     problems.install(app)
+    app.add_middleware(SafeHeaders)
     openapi.install(app, rows)
     return app

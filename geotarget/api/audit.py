@@ -39,7 +39,9 @@ class AuditAnswer(BaseModel):
     time: str = Field(description="When it was made.")
     actor: str = Field(description="Who: name and id of the key, or `cli`.")
     action: str = Field(description="What: `campaign.put`, `key.revoke`, `export` …")
-    subject: str = Field(description="The id of what was changed.")
+    subject: str = Field(
+        description="The id of what was changed; of a profile or device a keyed digest."
+    )
     detail: dict[str, Any] = Field(description="Ids, versions, counts; never content.")
     digest: str = Field(
         description="SHA-256 over the digest before it and this entry. Keep the newest one "

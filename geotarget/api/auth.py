@@ -4,12 +4,18 @@ A key is sent as ``Authorization: Bearer gt_live_…``. The store keeps only its
 most every few seconds per key: a revoked key works for at most `CACHE_S` longer in another
 process, and not a moment longer in the one that revoked it. Costs: one SHA-256 and one look into a
 dictionary for a key that was seen, one query in a worker thread for one that was not.
+
+Guessing is slowed (`limits.Guesses`): after some wrong keys an address is refused before its next
+key is looked at. A key that has worked here before is let in all the same, so that nobody is locked
+out by a neighbour behind the same address. The fixed admin key, which a person chose, is known only
+at the addresses where it has worked: to all others it is a guess like any other.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -20,11 +26,15 @@ from enum import StrEnum
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from geotarget import metrics
+from geotarget.api.limits import CallerLimits, Guesses, KeyRates, neighbourhood
 from geotarget.errors import NotAllowed
 from geotarget.store import ApiKey
 
 CACHE_S = 3.0
 CACHE_KEYS = 1_024
+HOMES = 256
+"""Addresses at which the fixed admin key is known."""
 
 
 class Scope(StrEnum):
@@ -46,6 +56,7 @@ class Scope(StrEnum):
     EXPORTS_READ = "exports:read"
     DELIVERIES_WRITE = "deliveries:write"
     TRACES_WRITE = "traces:write"
+    DEVICES_WRITE = "devices:write"
     ADMIN = "admin"
 
     @property
@@ -82,6 +93,10 @@ class Caller:
             raise NotAllowed(f"this needs a key with the scope {scope.value}", known=True)
 
 
+ADMIN = Caller("admin", frozenset({Scope.ADMIN.value}))
+"""Who has the fixed admin key."""
+
+
 class Doorkeeper:
     """Turns an Authorization header into a `Caller`.
 
@@ -91,6 +106,8 @@ class Doorkeeper:
         Looks a key up: (plain key, now in ms) to the key's record, or None.
     admin_key
         A fixed key that may do everything; None or empty means that there is none.
+    limits
+        How often a key may ask and an address may guess.
     now_ms, clock
         Time of day in milliseconds, and a clock in seconds that never goes back.
     """
@@ -100,6 +117,7 @@ class Doorkeeper:
         authenticate: Callable[[str, int], ApiKey | None],
         *,
         admin_key: str | None = None,
+        limits: CallerLimits | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -107,7 +125,10 @@ class Doorkeeper:
         self._admin_key = (admin_key or "").encode()
         self._now_ms = now_ms
         self._clock = clock
+        self._rates = KeyRates(limits or CallerLimits(), clock)
+        self._guesses = Guesses(limits or CallerLimits(), clock)
         self._seen: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+        self._homes: OrderedDict[str, None] = OrderedDict()  # where the admin key has worked
         self._lock = threading.Lock()
         self._revocations = 0
 
@@ -118,41 +139,66 @@ class Doorkeeper:
         ------
         NotAllowed
             There is no valid key, or it lacks the scope.
+        TooManyRequests
+            The key asks too often, or too many wrong ones came from its address.
         StoreError
             The key can't be looked up at the moment.
         """
         plain = _bearer(request.headers.getlist("authorization"))
-        caller = self._recall(plain)
+        digest = hashlib.sha256(plain.encode()).digest()
+        caller = self._recall(digest)
         if caller is None:
-            caller = await run_in_threadpool(self._look_up, plain)
+            address = neighbourhood(request.client.host if request.client else "")
+            caller = await self._introduce(plain, digest, address)
+        self._rates.spend(caller.key, caller.name)
         caller.require(scope)
         return caller
 
     def forget(self) -> None:
         """Look every key up again: one was revoked."""
         with self._lock:
-            self._seen.clear()
+            for digest, (_, caller) in self._seen.items():
+                self._seen[digest] = (-math.inf, caller)  # that they have worked stays known
             self._revocations += 1
 
-    def _recall(self, plain: str) -> Caller | None:
-        if self._admin_key and hmac.compare_digest(plain.encode(), self._admin_key):
-            return Caller("admin", frozenset({Scope.ADMIN.value}))
-        digest = hashlib.sha256(plain.encode()).digest()
+    def _recall(self, digest: bytes) -> Caller | None:
+        """Return whose key it is, if it was looked up a moment ago."""
         with self._lock:
-            looked_up, caller = self._seen.get(digest, (0.0, None))
+            looked_up, caller = self._seen.get(digest, (-math.inf, None))
         if caller is None or self._clock() - looked_up > CACHE_S:
             return None
         if caller.expires_ms is not None and caller.expires_ms <= self._now_ms():
             return None
         return caller
 
-    def _look_up(self, plain: str) -> Caller:
+    async def _introduce(self, plain: str, digest: bytes, address: str) -> Caller:
+        """Return whose key it is that was not looked up a moment ago."""
+        is_admin = bool(self._admin_key) and hmac.compare_digest(plain.encode(), self._admin_key)
+        has_worked = address in self._homes if is_admin else digest in self._seen
+        if not has_worked:
+            self._guesses.check(address)
+        if is_admin:
+            self._homes[address] = None
+            self._homes.move_to_end(address)
+            if len(self._homes) > HOMES:
+                self._homes.popitem(last=False)
+            return ADMIN
+        if not has_worked:
+            self._guesses.check_lookups()
+        caller = await run_in_threadpool(self._look_up, plain, digest)
+        if caller is None:
+            self._guesses.count(address)
+            raise NotAllowed("the API key is unknown, revoked or expired", known=False)
+        return caller
+
+    def _look_up(self, plain: str, digest: bytes) -> Caller | None:
         asked, revocations = self._clock(), self._revocations
         key = self._authenticate(plain, self._now_ms())
         if key is None:
-            raise NotAllowed("the API key is unknown, revoked or expired", known=False)
+            with self._lock:
+                self._seen.pop(digest, None)
+            return None
         caller = Caller(key.name, key.scopes, key.expires_ms, key.id)
-        digest = hashlib.sha256(plain.encode()).digest()
         with self._lock:
             if revocations != self._revocations:
                 return caller  # it may have been this one: remember nothing
@@ -166,9 +212,11 @@ class Doorkeeper:
 def _bearer(headers: Collection[str]) -> str:
     """Return the key in the Authorization header."""
     if not headers:
+        metrics.auth_failures.labels("missing").inc()
         raise NotAllowed("send an API key: Authorization: Bearer gt_live_…", known=False)
     scheme, _, plain = next(iter(headers)).partition(" ")
     plain = plain.strip()
     if len(headers) > 1 or scheme.lower() != "bearer" or not plain or not plain.isascii():
+        metrics.auth_failures.labels("missing").inc()
         raise NotAllowed("the Authorization header must be: Bearer gt_live_…", known=False)
     return plain

@@ -81,7 +81,10 @@ class DeliveryAnswer(BaseModel):
     expires: str | None = Field(description="After this it is not sent any more.")
     state: State
     attempts: int = Field(description="How often it was posted.")
-    next_attempt: str | None = Field(description="While it is pending: when it is posted next.")
+    next_attempt: str | None = Field(
+        description="While it is pending: when it is posted next. Null while it waits for an "
+        "earlier one of its device, as its endpoint wants it."
+    )
     status: int | None = Field(description="HTTP status of the last attempt.")
     finished: str | None = Field(description="When it stopped being pending.")
 
@@ -99,7 +102,7 @@ class DeliveryAnswer(BaseModel):
             expires=instant_or_none(row.expires_ms),
             state=row.state,  # type: ignore[arg-type] # the store's states are these four
             attempts=row.attempts,
-            next_attempt=instant(row.next_attempt_ms) if row.state == "pending" else None,
+            next_attempt=instant_or_none(row.next_attempt_ms) if row.state == "pending" else None,
             status=row.status,
             finished=instant_or_none(row.finished_ms),
         )

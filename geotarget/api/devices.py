@@ -1,8 +1,9 @@
-"""``/v1/devices``: how a device stands now, and the switch that traces its pings."""
+"""``/v1/devices``: how a device stands now, the switch that traces its pings, how it logs in."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
@@ -10,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from geotarget import explaining
-from geotarget.api.services import Here
+from geotarget.api.services import Here, Who
 from geotarget.api.values import Document, Id, Instant, instant, instant_or_none
-from geotarget.errors import NotFound
+from geotarget.errors import Conflict, NotFound
 from geotarget.explaining import Fix, Membership, Standing
 
 MEMBERSHIP: dict[str, Any] = {
@@ -32,6 +33,15 @@ DEVICE: dict[str, Any] = {
     },
     "memberships": [MEMBERSHIP],
     "trace_until": None,
+}
+
+
+CREDENTIALS: dict[str, Any] = {
+    "url": "mqtts://pings.example.com:1883",
+    "topic": "pings/phone-17",
+    "username": "phone-17",
+    "password": "kkdVE1dCvTMEkd8_iTtJsQvcVmIuUY2Ft5mRDKCqXyE",
+    "client_id": "phone-17",
 }
 
 
@@ -126,6 +136,18 @@ class TraceAnswer(BaseModel):
     until: str = Field(description="Then it ends by itself.")
 
 
+class CredentialsAnswer(BaseModel):
+    """How a device logs in at the broker."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [CREDENTIALS]})
+
+    url: str = Field(description="Where the broker listens; phones may need another host name.")
+    topic: str = Field(description="Where its pings go, and no others.")
+    username: str
+    password: str
+    client_id: str = Field(description="It has to be this one.")
+
+
 def get_device(id: Id, here: Here) -> DeviceAnswer:
     """Show how a device stands.
 
@@ -139,7 +161,7 @@ def get_device(id: Id, here: Here) -> DeviceAnswer:
     return DeviceAnswer.of(standing)
 
 
-def trace_device(id: Id, document: TraceDocument, here: Here) -> TraceAnswer:
+def trace_device(id: Id, document: TraceDocument, here: Here, who: Who) -> TraceAnswer:
     """Trace a device for a while.
 
     From about a second later on it is kept what each of its pings meant for each zone, for `GET
@@ -151,13 +173,14 @@ def trace_device(id: Id, document: TraceDocument, here: Here) -> TraceAnswer:
     until_ms = document.until
     if until_ms is None:
         until_ms = now_ms + round((document.for_s or 0.0) * 1000)
-    here.services.store.set_trace(id, until_ms)
+    here.services.store.set_trace(id, until_ms, by=who)
     return TraceAnswer(device=id, until=instant(until_ms))
 
 
 def end_trace(
     id: Id,
     here: Here,
+    who: Who,
     forget: Annotated[bool, Query(description="Drop what was traced so far as well.")] = False,  # noqa: FBT002 - a query parameter
 ) -> None:
     """Stop tracing a device.
@@ -166,9 +189,25 @@ def end_trace(
     on is no error.
     """
     if forget:
-        here.services.store.forget_traces(id)
+        here.services.store.forget_traces(id, by=who)
     else:
-        here.services.store.set_trace(id, None)
+        here.services.store.set_trace(id, None, by=who)
+
+
+def device_credentials(id: Id, here: Here) -> CredentialsAnswer:
+    """Say how a device logs in at the broker.
+
+    For the back end of an app, which hands it on to the phone. The password is worked out from the
+    name: it stays the same, nothing is stored, and the device need not be known. 409 unless
+    `GEOTARGET_MQTT_DEVICE_ACCESS` is `device`.
+    """
+    login = here.services.device_login
+    if login is None:
+        raise Conflict(
+            "devices have no passwords of their own at this broker: GEOTARGET_MQTT_DEVICE_ACCESS"
+            " is not `device`, or this process does not run the broker"
+        )
+    return CredentialsAnswer(**asdict(login(id)))
 
 
 def _now_ms() -> int:

@@ -173,6 +173,5 @@ def _answer(
         raise
     headers = {
         "Content-Disposition": f'attachment; filename="{asked.what}-{asked.format.value}.csv"',
-        "Cache-Control": "no-store",
     }
     return StreamingResponse(made.pieces(), 200, headers, "text/csv; charset=utf-8")

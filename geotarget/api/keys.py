@@ -23,6 +23,8 @@ EXAMPLE: dict[str, Any] = {
 }
 DAY_MS = 86_400_000
 MOST_DAYS = 3_660
+OVERLAP_S = 86_400
+MOST_OVERLAP_S = 30 * 86_400
 
 
 class KeyDocument(Document):
@@ -38,6 +40,19 @@ class KeyDocument(Document):
     )
     days: int | None = Field(
         default=None, ge=1, le=MOST_DAYS, description="How long it is valid; null is for ever."
+    )
+
+
+class RotateDocument(Document):
+    """How an old key goes."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap_s": 86_400}]})
+
+    overlap_s: int = Field(
+        default=OVERLAP_S,
+        ge=0,
+        le=MOST_OVERLAP_S,
+        description="How long the old key still works, seconds; 0 ends it now.",
     )
 
 
@@ -106,6 +121,18 @@ def create_key(document: KeyDocument, here: Here, who: Who) -> NewKeyAnswer:
         expires_ms=None if document.days is None else now_ms + document.days * DAY_MS,
         by=who,
     )
+    return NewKeyAnswer(**KeyAnswer.of(key).model_dump(), key=plain)
+
+
+def rotate_key(id: Id, document: RotateDocument, here: Here, who: Who) -> NewKeyAnswer:
+    """Replace an API key.
+
+    Makes another one of the same name and scopes, shown this once, and valid for as long as the old
+    one was when it was made. The old one still works for `overlap_s`, for its holder to change
+    over; it is never prolonged.
+    """
+    plain, key = here.services.store.rotate_key(id, overlap_ms=document.overlap_s * 1_000, by=who)
+    here.doorkeeper.forget()
     return NewKeyAnswer(**KeyAnswer.of(key).model_dump(), key=plain)
 
 

@@ -41,6 +41,7 @@ from geotarget.errors import (
     Overloaded,
     Problem,
     StoreError,
+    TooManyRequests,
 )
 
 log = structlog.get_logger(__name__)
@@ -72,6 +73,7 @@ TABLE: Mapping[type[GeotargetError], Row] = {
     InvalidInput: Row(422, "invalid-input", "The request can't be accepted"),
     NotFound: Row(404, "not-found", "There is nothing of this name"),
     Conflict: Row(409, "conflict", "The request contradicts what is stored"),
+    TooManyRequests: Row(429, "too-many-requests", "This caller asks too often"),
     Overloaded: Row(429, "overloaded", "Too much at once"),
     StoreError: Row(503, "store-unavailable", "The database can't be reached"),
     BrokerError: Row(503, "broker-unavailable", "The broker can't be reached"),
@@ -84,8 +86,11 @@ PLAIN: Mapping[int, Row] = {
     400: Row(400, "malformed-request", "The request can't be understood"),
     404: Row(404, "not-found", "There is nothing of this name"),
     405: Row(405, "method-not-allowed", "The method is not offered here"),
+    408: Row(408, "too-slow", "The request took too long to come"),
     413: Row(413, "body-too-large", "The body is too large"),
+    414: Row(414, "address-too-long", "The address is too long"),
     415: Row(415, "media-type", "The media type is not understood"),
+    431: Row(431, "headers-too-large", "The headers are too large"),
     500: Row(500, "internal", "Something went wrong on our side"),
     503: Row(503, "unavailable", "Not available at the moment"),
 }
@@ -156,15 +161,24 @@ def respond(
         "type": f"urn:geotarget:problem:{row.slug}",
         "title": row.title,
         "status": row.status,
-        "detail": detail,
+        "detail": sayable(detail),
         "errors": [
-            {"path": each.path, "value": each.value, "reason": each.reason}
+            {
+                "path": sayable(each.path),
+                "value": sayable(each.value),
+                "reason": sayable(each.reason),
+            }
             for each in problems[:MOST_ERRORS]
         ],
     }
     if id is not None:
         body["id"] = id
     return Response(msgspec.json.encode(body), row.status, headers, MEDIA_TYPE)
+
+
+def sayable(text: str) -> str:
+    """Return a text that can be written as UTF-8: bytes that were none may be quoted in it."""
+    return text.encode(errors="replace").decode()
 
 
 def row_of(error: GeotargetError) -> Row:
@@ -191,7 +205,7 @@ async def _ours(request: Request, error: Exception) -> Response:
     if isinstance(error, Overloaded):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     elif row.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        log.warning("request failed", path=request.url.path, error=str(error))
+        log.warning("request failed", route=_route(request.scope), error=str(error))
         headers["Retry-After"] = str(RETRY_S)
         return respond(row, f"{row.title}; try again", headers=headers)
     elif row is UNKNOWN_CALLER:
@@ -247,7 +261,8 @@ def problem_of(error: Mapping[str, Any]) -> Problem:
         path += f"[{step}]" if isinstance(step, int) else f".{step}"
     if origin != "body":
         path = path.removeprefix("$.")
-    silent = error["type"] == "missing" or steps[-1:] == ["secret"]
+    # a secret or a header is not repeated, whatever is wrong with it
+    silent = error["type"] == "missing" or steps[:1] in (["secret"], ["headers"])
     reason = {
         "missing": "is required",
         "extra_forbidden": "unknown member",
@@ -295,13 +310,18 @@ class LastResort:
             await self._app(scope, receive, watch)
         except Exception:
             name = secrets.token_hex(8)
-            log.exception("request failed", id=name, method=scope["method"], path=scope["path"])
+            log.exception("request failed", id=name, method=scope["method"], route=_route(scope))
             if started:
                 raise
             response = respond(
                 PLAIN[500], f"the operator finds the cause in the log under {name}", id=name
             )
             await response(scope, receive, send)
+
+
+def _route(scope: Scope) -> str:
+    """Return the path of a route as the table has it: the ids in a real one may be of people."""
+    return str(getattr(scope.get("route"), "path", ""))
 
 
 def install(app: FastAPI) -> None:

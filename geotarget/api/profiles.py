@@ -332,7 +332,7 @@ def get_behaviour(id: Id, here: Here) -> BehaviourAnswer:
     return BehaviourAnswer.of(id, told or Behaviour(), now_ms, zones)
 
 
-def put_profile(id: Id, document: ProfileDocument, here: Here) -> ProfileAnswer:
+def put_profile(id: Id, document: ProfileDocument, here: Here, who: Who) -> ProfileAnswer:
     """Create or replace a profile.
 
     The whole profile is replaced: attributes that are left out are gone; only `devices`, when left
@@ -340,17 +340,6 @@ def put_profile(id: Id, document: ProfileDocument, here: Here) -> ProfileAnswer:
     from then on counts for the new one. Offers use it from the next batch of pings on.
     """
     stored = here.services.store.put_profile(
-        document.to_profile(id), keep_links=document.devices is None
+        document.to_profile(id), keep_links=document.devices is None, by=who
     )
     return ProfileAnswer.of(stored)
-
-
-def delete_profile(id: Id, here: Here, who: Who) -> None:
-    """Erase a profile.
-
-    Attributes, consent, external ids, links, behaviour, traces and offers that still wait to be
-    sent are gone with the answer; reported conversions stay in the totals without it. Transitions
-    and decisions stay in the history under the pseudonymous id.
-    """
-    if not here.services.store.delete_profile(id, by=who):
-        raise NotFound("profile", id)

@@ -29,7 +29,7 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "Zones": ("/v1/zones",),
     "Campaigns": ("/v1/campaigns",),
     "Endpoints": ("/v1/endpoints", "/v1/events"),
-    "Profiles": ("/v1/profiles", "/v1/imports"),
+    "Profiles": ("/v1/profiles", "/v1/erasures", "/v1/imports"),
     "Audiences": ("/v1/audiences",),
     "Conversions": ("/v1/conversions",),
     "Devices": ("/v1/devices",),
@@ -40,6 +40,9 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "Audit": ("/v1/audit",),
 }
 """Headings of the documentation, by path; the rest is about the service's health."""
+
+MOST_PARAMETERS = 100
+"""In a query; more are refused before any is looked at."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -134,7 +137,7 @@ class Row:
         if self.strict:
             found |= {422}
         if self.scope is not None:
-            found |= {401, 403}
+            found |= {401, 403, 429}
         if self.body is not None:
             found |= {413, 415}
         if "{" in self.path:
@@ -191,10 +194,15 @@ def check_query(request: Request, known: Collection[str]) -> None:
     InvalidInput
         Names each unknown parameter and those that there are.
     """
+    given = request.query_params.multi_items()
+    if len(given) > MOST_PARAMETERS:
+        raise InvalidInput(
+            Problem("query", str(len(given)), f"may have {MOST_PARAMETERS} parameters")
+        )
     there_are = f"there are {', '.join(sorted(known))}" if known else "there are none"
     problems = [
         Problem(show(name), show(value), f"unknown parameter; {there_are}")
-        for name, value in request.query_params.multi_items()
+        for name, value in given
         if name not in known
     ]
     if problems:

@@ -16,6 +16,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from geotarget.api.auth import Doorkeeper
+from geotarget.api.limits import CallerLimits
 from geotarget.api.quarantine import Quarantine
 from geotarget.catalog import Catalog
 from geotarget.engine import Rules
@@ -72,6 +73,17 @@ class Intake(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceLogin:
+    """How one device logs in at the broker."""
+
+    url: str
+    topic: str
+    username: str
+    password: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One condition of being ready, and in words how it stands."""
 
@@ -107,6 +119,10 @@ class Limits:
         Counts of fewer people are not shown.
     reach_days
         How many days of footfall are kept; 0: it is not noted.
+    positions
+        The most of `POSITIONS` that an endpoint may ask for.
+    callers
+        How often a key may ask and an address may guess.
     """
 
     pings_bytes: int = 8 << 20
@@ -119,6 +135,8 @@ class Limits:
     check_memory_bytes: int = 4 << 30
     minimum_audience: int = 10
     reach_days: int = 30
+    positions: str = "rounded"
+    callers: CallerLimits = field(default_factory=CallerLimits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +157,8 @@ class Services:
         A fixed key that may do everything; None or empty means none.
     wake_delivery
         Called after a delivery was put back into the outbox.
+    device_login
+        Says how a device logs in at the broker; None where devices have no passwords of their own.
     phone_region
         Country (ISO 3166, two letters) of phone numbers that begin without ``+``; empty: there must
         be one.
@@ -157,6 +177,7 @@ class Services:
     rules: Rules = field(default_factory=Rules)
     admin_key: str | None = None
     wake_delivery: Callable[[], None] = lambda: None
+    device_login: Callable[[str], DeviceLogin] | None = None
     phone_region: str = ""
     open_metrics: bool = False
     version: str = "0"

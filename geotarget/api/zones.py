@@ -13,8 +13,9 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from geotarget.api.problems import sayable, show
 from geotarget.api.route import RawBody
-from geotarget.api.services import Here
+from geotarget.api.services import Here, Who
 from geotarget.api.values import Cursor, Id, Limit, Name
 from geotarget.errors import InvalidInput, NotFound, Problem
 from geotarget.geojson import to_feature
@@ -170,7 +171,11 @@ class Finding(BaseModel):
     @classmethod
     def of(cls, problem: Problem) -> Finding:
         """Return what the API says about a problem."""
-        return cls(path=problem.path, value=problem.value, reason=problem.reason)
+        return cls(
+            path=sayable(problem.path),
+            value=sayable(problem.value),
+            reason=sayable(problem.reason),
+        )
 
 
 class RejectedFeature(BaseModel):
@@ -279,7 +284,7 @@ def get_zone(id: Id, here: Here) -> Response:
     return _geojson(to_feature(zone))
 
 
-def put_zone(id: Id, document: RawBody, here: Here) -> Response:
+def put_zone(id: Id, document: RawBody, here: Here, who: Who) -> Response:
     """Create or replace a zone.
 
     A GeoJSON Feature: Polygon, MultiPolygon, or Point with `properties.radius_m`. It is matched
@@ -287,13 +292,14 @@ def put_zone(id: Id, document: RawBody, here: Here) -> Response:
     without an offer. The id of the path holds.
     """
     zone = here.quarantine.zone(document, id=id)
-    (stored,) = here.services.catalog.put_zones([zone])
+    (stored,) = here.services.catalog.put_zones([zone], by=who)
     return _geojson(to_feature(stored))
 
 
 def import_zones(
     document: RawBody,
     here: Here,
+    who: Who,
     *,
     dry_run: Annotated[bool, Query(description="Only check, store nothing.")] = False,
 ) -> ImportAnswer:
@@ -307,13 +313,13 @@ def import_zones(
     accepted = [each.zone for each in features if each.zone is not None]
     rejected = [each for each in features if each.zone is None]
     if not dry_run:
-        catalog.put_zones(accepted)
+        catalog.put_zones(accepted, by=who)
     return ImportAnswer(
         accepted=len(accepted),
         rejected=[
             RejectedFeature(
                 index=each.index,
-                id=each.id,
+                id=None if each.id is None else show(sayable(each.id)),
                 errors=[Finding.of(problem) for problem in each.problems],
             )
             for each in rejected[:MOST_REJECTED]
@@ -324,12 +330,12 @@ def import_zones(
     )
 
 
-def delete_zone(id: Id, here: Here) -> None:
+def delete_zone(id: Id, here: Here, who: Who) -> None:
     """Delete a zone.
 
     Visits in it end as `reconciled`, which fires nothing.
     """
-    if not here.services.catalog.delete_zones([id]):
+    if not here.services.catalog.delete_zones([id], by=who):
         raise NotFound("zone", id)
 
 

@@ -18,6 +18,8 @@ from geotarget.cli import (
     backtest,
     catalogue,
     deliveries,
+    devices,
+    erasures,
     events,
     explain,
     keys,
@@ -53,9 +55,11 @@ backtest.register(app)
 explain.register(app)
 app.add_typer(catalogue.app, name="zones")
 app.add_typer(profiles.app, name="profiles")
+app.add_typer(erasures.app, name="erasures")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(devices.app, name="devices")
 events.register(app)
 
 

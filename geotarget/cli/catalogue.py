@@ -77,7 +77,7 @@ def load(
             for path, zones in good:
                 task = bar.add_task(path.name, total=len(zones))
                 for start in range(0, len(zones), CHUNK):
-                    store.put_zones(zones[start : start + CHUNK])
+                    store.put_zones(zones[start : start + CHUNK], by="cli")
                     bar.update(task, completed=min(start + CHUNK, len(zones)))
     typer.echo(f"{sum(len(zones) for _, zones in good):,} zones loaded")
 

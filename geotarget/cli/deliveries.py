@@ -282,7 +282,11 @@ def _show(detail: DeliveryDetail) -> None:
     row = detail.delivery
     last = detail.attempts[-1] if detail.attempts else None
     when = "of each attempt" if last is None else f"{last.started_ms // 1000} (last attempt)"
-    waits = f", next attempt {_moment(row.next_attempt_ms)}" if row.state == "pending" else ""
+    waits = ", waits for an earlier one of its device"
+    if row.state != "pending":
+        waits = ""
+    elif row.next_attempt_ms is not None:
+        waits = f", next attempt {_moment(row.next_attempt_ms)}"
     expires = "" if row.expires_ms is None else f", expires {_moment(row.expires_ms)}"
     body = json.dumps(json.loads(detail.body), indent=2, ensure_ascii=False)
     lines = (

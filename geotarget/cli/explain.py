@@ -188,16 +188,16 @@ def trace(
         raise InvalidInput(Problem("--forget", "", "goes with --off"))
     with open_store(data, database, create=False) as store:
         if forget:
-            dropped = store.forget_traces(device)
+            dropped = store.forget_traces(device, by="cli")
             typer.echo(f"{device} is not traced, traces dropped: {dropped:,}", err=True)
         elif off:
-            store.set_trace(device, None)
+            store.set_trace(device, None, by="cli")
             typer.echo(f"{device} is not traced", err=True)
         else:
             from geotarget.explaining.figures import moment  # noqa: PLC0415
 
             until_ms = _now_ms() + round(read_span_s(span or "", "--for") * 1000)
-            store.set_trace(device, until_ms)
+            store.set_trace(device, until_ms, by="cli")
             typer.echo(f"{device} is traced until {moment(until_ms // 1000 * 1000)} UTC", err=True)
 
 

@@ -15,7 +15,7 @@ from geotarget.cli.options import Data, Database, example, open_store
 DAY_MS = 86_400_000
 
 app = typer.Typer(
-    help="Make, list and revoke API keys.",
+    help="Make, list, rotate and revoke API keys.",
     no_args_is_help=True,
     rich_markup_mode=None,
     epilog=example("geotarget keys create crm --scope campaigns:write --scope reports:read"),
@@ -73,6 +73,33 @@ def show(*, data: Data = None, database: Database = None) -> None:
             _state(key.revoked_ms, key.expires_ms),
         )
     Console().print(table if keys else "No key yet: geotarget keys create NAME")
+
+
+@app.command(
+    short_help="Replace a key by a new one.",
+    epilog=example(
+        "geotarget keys rotate 3kP9xQ7mZr2a",
+        "KEY=$(geotarget keys rotate 3kP9xQ7mZr2a --overlap-hours 1)",
+    ),
+)
+def rotate(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, from keys list.")],
+    *,
+    overlap_hours: Annotated[
+        int, typer.Option(min=0, max=720, metavar="N", help="How long the old one still works.")
+    ] = 24,
+    data: Data = None,
+    database: Database = None,
+) -> None:
+    """Print a new key of the same name and scopes, this once; the old one ends after a while."""
+    with open_store(data, database, create=False) as store:
+        plain, key = store.rotate_key(id, overlap_ms=overlap_hours * 3_600_000, by="cli")
+    typer.echo(plain)
+    typer.echo(
+        f"key {key.id} for {key.name}: {', '.join(sorted(key.scopes))}; "
+        f"{id} works for {overlap_hours} h more at the most",
+        err=True,
+    )
 
 
 @app.command(short_help="Revoke a key.", epilog=example("geotarget keys revoke 3kP9xQ"))

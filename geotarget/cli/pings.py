@@ -188,8 +188,11 @@ def _publisher(mqtt: str | None, prefix: str | None) -> Publisher:
     from geotarget.ingest import Publisher  # noqa: PLC0415 the help does not need it
 
     chosen = settings(mqtt=mqtt, mqtt_prefix=prefix)
-    url = chosen.mqtt or f"mqtt://127.0.0.1:{chosen.mqtt_port}"
-    return Publisher(url, prefix=chosen.mqtt_prefix)
+    if chosen.mqtt:
+        url, trust = chosen.mqtt, chosen.broker_trust(chosen.mqtt)
+    else:
+        url, trust = chosen.local_broker(chosen.mqtt_port)
+    return Publisher(url, prefix=chosen.mqtt_prefix, tls=trust)
 
 
 def _send(publisher: Publisher) -> Callable[[str, dict[str, Any]], None]:

@@ -1,4 +1,4 @@
-"""``geotarget profiles``: files of profiles into the database.
+"""``geotarget profiles``: files of profiles into the database, and people out of it.
 
 They work on the database itself, so no process need run; those that run see the profiles with
 their next batch of pings.
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from geotarget.cli.erasures import print_receipt
 from geotarget.cli.options import Data, Database, example, open_store, progress
-from geotarget.errors import InvalidInput, Problem
+from geotarget.errors import InvalidInput, NotFound, Problem
 
 if TYPE_CHECKING:
     from geotarget.store import ImportJob
@@ -30,7 +31,7 @@ MEDIA = {
 }
 
 app = typer.Typer(
-    help="Load profiles from files (CSV, NDJSON).",
+    help="Load profiles from files (CSV, NDJSON); erase people.",
     no_args_is_help=True,
     rich_markup_mode=None,
     epilog=example("geotarget profiles import customers.csv"),
@@ -97,6 +98,36 @@ def load(
     typer.echo(f"{job.stored:,} profiles loaded{refused}")
     if job.refused:
         raise typer.Exit(1)
+
+
+@app.command(
+    short_help="Erase a person, with a receipt.",
+    epilog=example("geotarget profiles erase aino --yes"),
+)
+def erase(
+    id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="Of the profile, or of a device that is linked to none."),
+    ],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="It is meant: it can't be undone.")] = False,
+    data: Data = None,
+    database: Database = None,
+) -> None:
+    """Erase all that is known of a profile and of its devices; it can't be undone.
+
+    Prints the receipt, which names nobody: keep its id beside the request. An ingest that runs
+    forgets the person before it commits anything more; what was sent before and comes again is
+    refused.
+    """
+    if not yes:
+        reason = f"must be given: {id} and all that its devices did can't be brought back"
+        raise InvalidInput(Problem("--yes", "", reason))
+    with open_store(data, database, create=False) as store:
+        erased = store.erase_profile(id, by="cli")
+    if erased is None:
+        raise NotFound("profile", id)
+    print_receipt(erased)
 
 
 def _pieces(opened: BinaryIO, read: list[int]) -> Iterator[bytes]:

@@ -7,8 +7,9 @@ of the catalogue.
 from geotarget.delivery.egress import AiohttpTransport, Transport
 from geotarget.delivery.guard import AddressGuard, check_url
 from geotarget.delivery.schedule import DELAYS_S, Answer, Outcome
-from geotarget.delivery.signature import decode_secret, new_secret, sign
+from geotarget.delivery.signature import sign
 from geotarget.delivery.worker import Outbox, Sender
+from geotarget.signing import decode_secret, new_secret
 
 __all__ = [
     "DELAYS_S",

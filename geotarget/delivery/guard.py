@@ -25,6 +25,7 @@ MAX_URL = 2_048
 PUBLIC_PORTS = frozenset({443, 8443})
 NOT_ALLOWED = "the address is private, reserved or otherwise closed to webhooks"
 _HOST = re.compile(r"[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*")
+_AUTHORITY = re.compile(r"^[^/?#]*//([^/?#]*)|$")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f]")
 
 # What is not the public Internet, by the registries of special-purpose addresses. Spelt out,
@@ -117,7 +118,7 @@ class AddressGuard:
             return "a URL must begin with https://"
         if not target.raw_host:
             return "a URL needs a host"
-        if target.user is not None or target.password is not None:
+        if "@" in _AUTHORITY.findall(url)[0]:  # also an empty one, which not every reader sees
             return "a URL must not contain a user or password"
         return self._host_problem(target.raw_host.rstrip("."), public=is_public_target(target))
 

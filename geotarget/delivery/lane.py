@@ -38,6 +38,8 @@ class Lane:
     failing_since_ms, written_ms
         Since when every attempt has failed, and what is written down of that; None: the last one
         arrived.
+    failed_attempts
+        How many have failed since then, or since this process began or the endpoint changed.
     slots
         Most posts at one time.
     rate_per_s, tokens, refilled
@@ -53,6 +55,7 @@ class Lane:
     revision: int | None = None
     failing_since_ms: int | None = None
     written_ms: int | None = None
+    failed_attempts: int = 0
     slots: int = 0
     rate_per_s: float | None = None
     tokens: float = math.inf
@@ -67,6 +70,7 @@ class Lane:
         if self.revision != endpoint.revision:
             self.revision = endpoint.revision
             self.failing_since_ms = self.written_ms = endpoint.failing_since_ms
+            self.failed_attempts = 0
             self.slots = min(endpoint.concurrency or most, most)
             self.rate_per_s = endpoint.rate_per_s
             self.tokens = (
@@ -86,8 +90,9 @@ class Lane:
     def note(self, *, delivered: bool, now_ms: int) -> bool:
         """Note whether an attempt arrived; return whether that should be written down."""
         if delivered:
-            self.failing_since_ms = None
+            self.failing_since_ms, self.failed_attempts = None, 0
             return self.written_ms is not None
+        self.failed_attempts += 1
         if self.failing_since_ms is None:
             self.failing_since_ms = now_ms
         lasts = now_ms - self.failing_since_ms >= WRITE_AFTER_MS

@@ -14,10 +14,10 @@ A delivery costs some 200 µs of CPU to a receiver nearby, most of them in the H
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from random import Random
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -26,15 +26,12 @@ import structlog
 from geotarget import metrics
 from geotarget.delivery import signature
 from geotarget.delivery.egress import Transport
+from geotarget.delivery.giving_up import DISABLE_AFTER_FAILURES, DISABLE_AFTER_S, GivingUp
 from geotarget.delivery.lane import Lane, doubled
-from geotarget.delivery.schedule import (
-    DELAYS_S,
-    Answer,
-    Outcome,
-    Verdict,
-    verdict,
-)
-from geotarget.errors import GeotargetError, StoreError
+from geotarget.delivery.schedule import DELAYS_S, Answer, Outcome, Verdict, verdict
+from geotarget.delivery.wall_clock import WallClock
+from geotarget.errors import StoreError
+from geotarget.headers import hide
 from geotarget.model import Attempt, Claimed, Endpoint
 
 P = ParamSpec("P")
@@ -42,7 +39,7 @@ T = TypeVar("T")
 
 MARK_AT_MOST, MARK_WITHIN_S = 100, 0.01
 SLOTS_WHEN_SCARCE = 2
-DISABLE_AFTER_S = 5 * 86_400.0
+STRAGGLING_S = 5.0
 _MAX_BACK_OFF_S = 5.0
 
 _attempts = {outcome: metrics.webhook_attempts.labels(outcome.value) for outcome in Outcome}
@@ -56,8 +53,15 @@ class Outbox(Protocol):
         """Lease at most ``limits[endpoint]`` due deliveries of each endpoint."""
         ...
 
-    def mark(self, attempts: Sequence[Attempt]) -> None:
-        """Write down attempts; the same attempt twice has the effect of one."""
+    def bring_forward(self, *, now_ms: int, by_ms: int) -> int:
+        """Let what waits for a later time go sooner: the time of day was set back."""
+        ...
+
+    def mark(self, attempts: Sequence[Attempt]) -> Collection[str]:
+        """Write down attempts; return the endpoints for which something became due by it.
+
+        The same attempt twice has the effect of one.
+        """
         ...
 
     def note_failing(self, id: str, revision: int, since_ms: int | None) -> None:
@@ -88,9 +92,10 @@ class Sender:
         Pause before an endpoint that failed five times in a row is tried again, with one post at
         a time; it doubles up to 30 s and ends with the first success.
     delays_s
-        Seconds before each attempt; their number is the number of attempts.
-    disable_after_s
-        An endpoint is given up when every attempt has failed for so long.
+        Seconds before each attempt; their number is the number of attempts. An endpoint may have
+        its own.
+    disable_after_s, disable_after_failures
+        An endpoint is given up when every attempt has failed for so long, and so many of them.
     on_dead
         Called in the outbox's thread with the endpoint, the reason, and since when it has failed
         (Unix milliseconds, or None) when a receiver answers 410 or is given up; it should disable
@@ -115,6 +120,7 @@ class Sender:
         probe_s: float = 1.0,
         delays_s: Sequence[float] = DELAYS_S,
         disable_after_s: float = DISABLE_AFTER_S,
+        disable_after_failures: int = DISABLE_AFTER_FAILURES,
         on_dead: Callable[[Endpoint, str, int | None], None] | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         random: Random | None = None,
@@ -129,9 +135,15 @@ class Sender:
         self._drain_s = drain_s
         self._probe_s = probe_s
         self._delays_s = tuple(delays_s)
-        self._disable_after_ms = round(disable_after_s * 1000)
-        self._on_dead = on_dead
         self._now_ms = now_ms
+        self._giving_up = GivingUp(
+            self._in_thread,
+            note_failing=outbox.note_failing,
+            on_dead=on_dead,
+            now_ms=now_ms,
+            after_s=disable_after_s,
+            after_failures=disable_after_failures,
+        )
         self._random = random or Random()  # noqa: S311  # jitter is no secret
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
@@ -146,6 +158,8 @@ class Sender:
         # In flight or not yet marked: a lease that ran out meanwhile must not post twice.
         self._held: set[tuple[str, str]] = set()
         self._store_failures = 0
+        self._clock = WallClock(now_ms)
+        self._set_back: list[tuple[float, int]] = []  # when to follow, by how much
 
     def wake(self) -> None:
         """Say that there is something new in the outbox. Any thread may; it never blocks."""
@@ -242,6 +256,7 @@ class Sender:
 
     async def _claim(self, limits: Mapping[str, int]) -> None:
         try:
+            await self._follow_clock()
             claimed = await self._in_thread(
                 self._outbox.claim, now_ms=self._now_ms(), limits=limits, lease_ms=self._lease_ms
             )
@@ -269,6 +284,25 @@ class Sender:
             if counts[endpoint_id] >= limit:  # there may be more: ask again, after the others
                 self._hungry[endpoint_id] = None
 
+    async def _follow_clock(self) -> None:
+        """Let leases and retries keep their distance when the time of day was set back.
+
+        Twice: a batch that was decided before the step may be committed after the first time.
+        """
+        assert self._loop is not None
+        if back_ms := self._clock.set_back_ms():
+            now = self._loop.time()
+            self._set_back += [(now, back_ms), (now + STRAGGLING_S, back_ms)]
+        while self._set_back and self._set_back[0][0] <= self._loop.time():
+            if self._results:  # they have the old time
+                await self._mark()
+            back_ms = self._set_back[0][1]
+            sooner = await self._in_thread(
+                self._outbox.bring_forward, now_ms=self._now_ms(), by_ms=back_ms
+            )
+            log.warning("clock_set_back", seconds=back_ms / 1000, deliveries=sooner)
+            del self._set_back[0]
+
     async def _deliver(self, delivery: Claimed, endpoint: Endpoint) -> None:
         lane = self._lane(endpoint.id)
         attempt = delivery.attempts + 1
@@ -287,7 +321,7 @@ class Sender:
                     now_ms=self._now_ms(),
                     expires_ms=delivery.expires_ms,
                     random=self._random,
-                    delays_s=self._delays_s,
+                    delays_s=endpoint.delays_s or self._delays_s,
                 )
                 lane.learn(
                     answer,
@@ -316,7 +350,8 @@ class Sender:
             )
         )
         if not late and lane.revision == endpoint.revision:
-            await self._note(endpoint, lane, judged)
+            delivered = judged.outcome is Outcome.DELIVERED
+            await self._giving_up.note(endpoint, lane, delivered=delivered, gone=judged.gone)
 
     async def _post(self, delivery: Claimed, endpoint: Endpoint, now_ms: int) -> Answer:
         try:
@@ -325,13 +360,18 @@ class Sender:
                 webhook_id=delivery.webhook_id,
                 timestamp_s=now_ms // 1000,
                 body=delivery.body,
+                more=endpoint.headers,
             )
-            return await self._transport.post(endpoint.url, headers=headers, body=delivery.body)
+            answer = await self._transport.post(endpoint.url, headers=headers, body=delivery.body)
         except Exception as error:
             # A defect that one endpoint's data brings out must not stop the others: it counts as
             # a failed attempt of this one and is logged with its trace.
             log.exception("webhook_post_failed", endpoint=endpoint.id)
-            return Answer(None, error=f"{type(error).__name__}: {error}"[:300])
+            answer = Answer(None, error=f"{type(error).__name__}: {error}"[:300])
+        if endpoint.headers:  # some receivers answer with what they got
+            text, why = (hide(each, endpoint.headers) for each in (answer.text, answer.error))
+            answer = replace(answer, text=text, error=why)
+        return answer
 
     def _finish(self, attempt: Attempt) -> None:
         if not self._results:
@@ -342,50 +382,17 @@ class Sender:
         if refill or len(self._results) in (1, MARK_AT_MOST):
             self._changed.set()
 
-    async def _note(self, endpoint: Endpoint, lane: Lane, judged: Verdict) -> None:
-        """Keep account of since when every attempt has failed, and give up what fails too long."""
-        now_ms, before = self._now_ms(), lane.written_ms
-        write = lane.note(delivered=judged.outcome is Outcome.DELIVERED, now_ms=now_ms)
-        since_ms = lane.failing_since_ms
-        if judged.gone:
-            await self._give_up(endpoint, lane, "the receiver answered 410 Gone")
-        elif since_ms is not None and now_ms - since_ms >= self._disable_after_ms:
-            moment = dt.datetime.fromtimestamp(since_ms / 1000, dt.UTC)
-            since = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
-            await self._give_up(endpoint, lane, f"every attempt has failed since {since}")
-        elif write:
-            lane.written_ms = since_ms
-            try:
-                await self._in_thread(
-                    self._outbox.note_failing, endpoint.id, endpoint.revision, since_ms
-                )
-            except StoreError as error:
-                lane.written_ms = before  # the next attempt tries again
-                log.warning("failing_not_noted", endpoint=endpoint.id, error=str(error))
-
-    async def _give_up(self, endpoint: Endpoint, lane: Lane, reason: str) -> None:
-        if lane.dead_revision == endpoint.revision:
-            return
-        lane.dead_revision = endpoint.revision
-        log.warning("endpoint_given_up", endpoint=endpoint.id, reason=reason)
-        if self._on_dead is None:
-            return
-        try:
-            await self._in_thread(self._on_dead, endpoint, reason, lane.failing_since_ms)
-        except GeotargetError as error:
-            # It stays closed here; the next process that meets its failure tries again.
-            log.error("endpoint_not_disabled", endpoint=endpoint.id, error=str(error))  # noqa: TRY400
-
     async def _mark(self) -> None:
         batch, self._results = self._results, []
         try:
-            await self._in_thread(self._outbox.mark, batch)
+            ready = await self._in_thread(self._outbox.mark, batch)
         except StoreError as error:
             self._results = batch + self._results
             await self._back_off("mark", error)
             return
         self._store_failures = 0
         self._held.difference_update((done.webhook_id, done.endpoint) for done in batch)
+        self._hungry.update(dict.fromkeys(ready))
         if self._results:
             self._mark_at = asyncio.get_running_loop().time() + MARK_WITHIN_S
 

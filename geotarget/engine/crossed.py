@@ -67,6 +67,8 @@ def crossed(fixes: Records, table: ZoneTable) -> tuple[Records, IntArray, IntArr
     events["weak"] = True
     events["finding"] = CHORD
     events["d"] = events["acc"] = np.nan
+    events["lng"], events["lat"] = along["lng"][way], along["lat"][way]
+    events["fix_acc"] = along["acc"][way]
     fix: IntArray = ways[way]
     return events, fix, zone
 

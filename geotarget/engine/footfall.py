@@ -158,15 +158,23 @@ class Collector:
             self._starts = self._starts[:left]
             self._rows = ()
 
+    def forget(self, row: int) -> None:
+        """Take the device of a row out of what waits; only between transactions."""
+        if row >= len(self._hash) or not self._hash[row]:
+            return
+        gone = self._hash[row]
+        self._noted = [each[each["hash"] != gone] for each in self._noted]
+        self._waiting = sum(map(len, self._noted))
+        self._arrivals = self._arrivals[self._arrivals["hash"] != gone]
+        self._starts, self._rows = _starts_of(self._arrivals), ()
+        self._hash[row] = self._last[row] = self._before[row] = 0
+
     def _gather(self) -> None:
         """Put all that was noted in order, to be written."""
         noted = np.concatenate(self._noted)
         self._noted, self._waiting, self._since_ms = [], 0, None
-        noted = noted[np.lexsort((noted["cell"], noted["day"]))]
-        new = np.ones(len(noted), np.bool_)
-        new[1:] = np.diff(noted["cell"]) != 0
-        new[1:] |= np.diff(noted["day"]) != 0
-        self._arrivals, self._starts = noted, np.flatnonzero(new)
+        self._arrivals = noted[np.lexsort((noted["cell"], noted["day"]))]
+        self._starts = _starts_of(self._arrivals)
 
     def _grow(self, count: int) -> None:
         """Make room for all rows of the state."""
@@ -182,6 +190,14 @@ def _place(cells: KeyArray, ts: IntArray) -> KeyArray:
     """Return a number for each (cell, day): the day takes the bits that all cells share."""
     days = (ts // DAY_MS).view(np.uint64) << np.uint64(52)
     return (cells & np.uint64((1 << 52) - 1)) | days
+
+
+def _starts_of(arrivals: Records) -> IntArray:
+    """Return where each (cell, day) begins in arrivals that are sorted by them."""
+    new = np.ones(len(arrivals), np.bool_)
+    new[1:] = np.diff(arrivals["cell"]) != 0
+    new[1:] |= np.diff(arrivals["day"]) != 0
+    return np.flatnonzero(new)
 
 
 def _rows_of(arrivals: Records, starts: Sequence[int]) -> list[Footfall]:

@@ -5,10 +5,12 @@ What can be seen from a ping alone (range, finiteness, type) was refused when it
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from geotarget.engine.rules import Rules
-from geotarget.model import IntArray, PingBatch
+from geotarget.model import IntArray, PingBatch, Rejected
 
 
 def refused(pings: PingBatch, pairs: IntArray, rules: Rules) -> list[tuple[int, str, str]]:
@@ -41,6 +43,21 @@ def refused(pings: PingBatch, pairs: IntArray, rules: Rules) -> list[tuple[int, 
             for i in np.flatnonzero(null)
         ]
     return found
+
+
+def letter_of(pings: PingBatch, position: int, reason: str, sentence: str) -> Rejected:
+    """Return the dead letter of a ping that was refused, as `refused` names it."""
+    shown = (
+        f'{{"device":{json.dumps(pings.device[position])},"ts":{pings.ts[position] / 1000},'
+        f'"lat":{pings.lat[position]},"lng":{pings.lng[position]}}}'
+    )
+    return Rejected(
+        source="intake",
+        payload=shown.encode(),
+        reason=reason,
+        detail=sentence,
+        received_ms=int(pings.received[position]),
+    )
 
 
 def without(pings: PingBatch, pairs: IntArray, positions: list[int]) -> tuple[PingBatch, IntArray]:

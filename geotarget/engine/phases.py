@@ -70,6 +70,9 @@ EVENT = np.dtype(
         ("finding", "i8"),
         ("d", "f8"),  # NaN where no fix decided
         ("acc", "f8"),
+        ("lng", "f8"),  # of the fix as it was reported; NaN where none decided
+        ("lat", "f8"),
+        ("fix_acc", "f8"),
     ]
 )
 
@@ -93,16 +96,22 @@ def _emit(
     event["finding"] = TIMER
     event["d"] = math.nan
     event["acc"] = math.nan
+    event["lng"] = math.nan
+    event["lat"] = math.nan
+    event["fix_acc"] = math.nan
 
 
 @njit()
-def _show(event: Record, d: float, acc: float, finding: int) -> None:
+def _show(event: Record, d: float, acc: float, finding: int, fix: Record) -> None:
     """Add what the deciding fix showed."""
     inside = inside_probability(d, acc)
     event["p"] = 1.0 - inside if event["kind"] == EXIT else inside
     event["finding"] = finding
     event["d"] = d
     event["acc"] = acc
+    event["lng"] = fix["lng"]
+    event["lat"] = fix["lat"]
+    event["fix_acc"] = fix["acc"]
 
 
 @njit()
@@ -293,7 +302,7 @@ def walk(
                 dirty[t] = True
             if happened == BLINK:
                 _emit(events[count], t, track, EXIT, track["mark_ms"], fix["ms"], fix["decided_ms"])
-                _show(events[count], d, acc, finding)
+                _show(events[count], d, acc, finding, fix)
                 count += 1
                 track["since_ms"] = track["mark_ms"] = fix["ms"]
                 track["initial"] = 0
@@ -303,7 +312,7 @@ def walk(
             if happened >= 0:
                 at_ms = track["mark_ms"] if happened == EXIT else track["since_ms"]
                 _emit(events[count], t, track, happened, at_ms, fix["ms"], fix["decided_ms"])
-                _show(events[count], d, acc, finding)
+                _show(events[count], d, acc, finding, fix)
                 count += 1
             if track["phase"] == INSIDE:
                 for k in range(zone["first"], zone["last"]):
@@ -312,7 +321,7 @@ def walk(
                         track["dwelled_s"] = thresholds[k]
                         dirty[t] = True
                         _emit(events[count], t, track, DWELL, due, fix["ms"], fix["decided_ms"])
-                        _show(events[count], d, acc, finding)
+                        _show(events[count], d, acc, finding, fix)
                         events[count]["threshold"] = thresholds[k]
                         count += 1
     return count

@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 from geotarget.engine.ellipsoid import fixed
 from geotarget.engine.ragged import starts
 from geotarget.errors import InvalidZone, Problem
+from geotarget.geojson.limits import LEAST_COORDINATE
 from geotarget.model import FloatArray, IntArray, Zone
 
 LARGEST_RADIUS_M = 1_000_000.0
 """Largest circle that an index takes; zones at the door are held to less."""
-
-LEAST_COORDINATE = 1e-120
-"""A coordinate nearer to 0 than this, and not 0, would make products too small for exact signs."""
 
 MOST_ZONES = 1 << 25
 MOST_VERTICES = 1 << 30

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import h3.api.basic_int as h3
 import numpy as np
 import shapely
@@ -20,6 +22,12 @@ MOST = 1_000_000
 FINEST = 15
 _CORNERS = 64
 _EARTH_M2 = 5.1e14
+_RADIUS_M = 6_371_007.2
+_TOUCHED = 2.0
+"""About so many cells lie along a piece of outline as long as a cell is wide."""
+
+_WIDEST = 90.0
+"""The library takes an outline that is much wider for one that goes around the other way."""
 
 
 def cells_of(geometry: BaseGeometry, radius_m: float | None, resolution: int | None) -> KeyArray:
@@ -40,22 +48,63 @@ def cells_of(geometry: BaseGeometry, radius_m: float | None, resolution: int | N
         The resolution is out of range, or there are more than `MOST` cells.
     """
     shape = geometry if radius_m is None else _drawn(geometry, radius_m)
-    area = abs(GEOD.geometry_area_perimeter(shape)[0])
+    area, length = size_of(geometry, radius_m)
     if resolution is None:
-        resolution = next(
-            (each for each in range(FINEST, 0, -1) if area <= SHOWN * _area_m2(each)), 0
+        fitting = (
+            each
+            for each in range(FINEST, 0, -1)
+            if area <= SHOWN * _area_m2(each) and about(area, length, each) <= 20 * SHOWN
         )
+        resolution = next(fitting, 0)
     elif not 0 <= resolution <= FINEST:
         raise InvalidInput(Problem("resolution", str(resolution), f"must be 0 to {FINEST}"))
-    if area > MOST * _area_m2(resolution):
+    if about(area, length, resolution) > MOST:
         reason = f"would give more than {MOST:,} cells"
         raise InvalidInput(Problem("resolution", str(resolution), reason))
     found: set[int] = set()
-    for part in shapely.get_parts(shape):
+    for part in shapely.get_parts(shape if radius_m is not None else _in_windows(shape)):
         found.update(
             h3.h3shape_to_cells_experimental(h3.geo_to_h3shape(part), resolution, "overlap")
         )
     return np.array(sorted(found), np.uint64)
+
+
+def size_of(shape: BaseGeometry, radius_m: float | None) -> tuple[float, float]:
+    """Return area and length of outline, m² and m, of a circle, or of edges straight in degrees.
+
+    Good to a percent, also for what is as wide as the world, where a geodesic would go another way
+    than the edge does.
+    """
+    if radius_m is not None:
+        return math.pi * radius_m**2, 2 * math.pi * radius_m
+    rings = shapely.get_rings(shapely.get_parts(shapely.segmentize(shape, 1.0)))
+    xy, ring = shapely.get_coordinates(rings, return_index=True)
+    step = np.radians(np.diff(xy, axis=0))[ring[1:] == ring[:-1]]
+    middle = np.radians((xy[1:, 1] + xy[:-1, 1]) / 2)[ring[1:] == ring[:-1]]
+    length = np.hypot(step[:, 0] * np.cos(middle), step[:, 1]).sum() * _RADIUS_M
+    flat = shapely.transform(
+        shapely.segmentize(shape, 1.0),
+        lambda xy: np.column_stack([np.radians(xy[:, 0]), np.sin(np.radians(xy[:, 1]))]),
+    )
+    return float(flat.area) * _RADIUS_M**2, float(length)
+
+
+def about(area: float, length: float, resolution: int) -> float:
+    """Return about how many cells a shape of this area and outline touches; more than it does."""
+    cell = _area_m2(resolution)
+    return area / cell + _TOUCHED * length / math.sqrt(cell) + 1
+
+
+def _in_windows(shape: BaseGeometry) -> BaseGeometry:
+    """Return a shape, cut into pieces of at most `_WIDEST` degrees if it is wider."""
+    west, south, east, north = shape.bounds
+    if east - west <= _WIDEST:
+        return shape
+    edges = np.arange(west, east, _WIDEST)
+    pieces = [shape.intersection(shapely.box(edge, south, edge + _WIDEST, north)) for edge in edges]
+    return shapely.MultiPolygon(
+        [each for each in shapely.get_parts(pieces) if each.geom_type == "Polygon"]
+    )
 
 
 def _area_m2(resolution: int) -> float:

@@ -144,10 +144,11 @@ def transitions_of(
             distance_m=d,
             accuracy_m=acc,
             reason=reason_of(finding),
+            fix=fix,
         )
         for (
             row, zone, revision, kind, start_ms, at_ms, decided_ms, end_ms,
-            p, weak, initial, threshold, d, acc, finding,
+            p, weak, initial, threshold, d, acc, finding, fix,
         ) in zip(
             rows[order].tolist(),
             zones[order].tolist(),
@@ -159,6 +160,7 @@ def transitions_of(
                     "p", "weak", "initial", "threshold", "d", "acc", "finding",
                 )
             ),
+            _fixes(columns),
             strict=True,
         )
     ]  # fmt: skip
@@ -193,6 +195,7 @@ def transition(
     threshold_s: int | None = None,
     distance_m: float = math.nan,
     accuracy_m: float = math.nan,
+    fix: tuple[float, float, float] | None = None,
 ) -> Transition:
     """Return a transition with its ids; NaN and infinite distances become None.
 
@@ -228,7 +231,14 @@ def transition(
         distance_m=_metres(distance_m),
         accuracy_m=_metres(accuracy_m),
         reason=reason,
+        fix=fix,
     )
+
+
+def _fixes(events: Records) -> list[tuple[float, float, float] | None]:
+    """Return what decided each event: longitude, latitude and accuracy, or None."""
+    places = zip(*(events[name].tolist() for name in ("lng", "lat", "fix_acc")), strict=True)
+    return [None if math.isnan(place[0]) else place for place in places]
 
 
 def _metres(value: float) -> float | None:

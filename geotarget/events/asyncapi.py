@@ -92,7 +92,7 @@ _HEADERS = {
         "webhook-signature": {
             "type": "string",
             "description": "Standard Webhooks 1.0: one signature for each secret, with a space "
-            "between them.",
+            "between them; `v1` is HMAC-SHA-256, `v1a` Ed25519.",
         },
     },
 }

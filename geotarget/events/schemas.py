@@ -61,6 +61,8 @@ def definitions_of(*types: type[msgspec.Struct], link: str) -> dict[str, Any]:
     if "Ping" in definitions:
         # what types can't say: one of the two names of the longitude must be there
         definitions["Ping"]["anyOf"] = [{"required": ["lng"]}, {"required": ["lon"]}]
+    if "Position" in definitions:
+        definitions["Position"]["oneOf"] = [{"required": ["cell"]}, {"required": ["lng", "lat"]}]
     return definitions
 
 

@@ -131,7 +131,7 @@ class Evidence:
         yield from (each.received_ms for each in self.refused)
         for row in self.deliveries:
             yield from (row.created_ms, row.finished_ms or row.created_ms)
-            if row.state == "pending":
+            if row.state == "pending" and row.next_attempt_ms is not None:
                 yield row.next_attempt_ms
         yield from (each.since_ms for each in self.standing.memberships)
         if self.standing.fix is not None:

@@ -317,7 +317,11 @@ def nobody_listens(event: Transition, place: Place) -> str:
 
 
 STATES: Mapping[str, Callable[[DeliveryRow, Clock], str]] = {
-    "pending": lambda row, clock: f"waits, next attempt at {clock.time(row.next_attempt_ms)}",
+    "pending": lambda row, clock: (
+        "waits for an earlier one of its device"
+        if row.next_attempt_ms is None
+        else f"waits, next attempt at {clock.time(row.next_attempt_ms)}"
+    ),
     "delivered": lambda row, clock: (
         "was delivered" + ("" if row.finished_ms is None else f" at {clock.time(row.finished_ms)}")
     ),

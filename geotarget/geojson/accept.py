@@ -27,7 +27,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geotarget.errors import Problem
-from geotarget.geojson.limits import GeometryLimits
+from geotarget.geojson.limits import LEAST_COORDINATE, GeometryLimits
 from geotarget.geojson.properties import (
     MAX_ID,
     check_values,
@@ -217,6 +217,8 @@ def _clear(geometry: ObjectArray, radius: Sequence[Any], limits: GeometryLimits)
     fits = vertices > 0
     on_earth = (np.abs(points) <= [HALF_TURN, POLE]).all(axis=1)  # false for NaN
     fits[row[~on_earth]] = False
+    tiny = (np.abs(points) < LEAST_COORDINATE) & (points != 0)
+    fits[row[tiny.any(axis=1)]] = False
 
     # with so few vertices it has no more rings than allowed, and is checked at once
     most = min(limits.max_vertices, limits.max_rings, math.isqrt(limits.max_pairs))

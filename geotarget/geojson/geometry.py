@@ -20,7 +20,7 @@ from shapely import MultiPolygon, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from geotarget.errors import Problem
-from geotarget.geojson.limits import GeometryLimits, shown
+from geotarget.geojson.limits import LEAST_COORDINATE, GeometryLimits, shown
 from geotarget.geojson.seam import Unclear, crosses, cut, joined, spans_the_earth, unroll
 from geotarget.model import FloatArray
 
@@ -291,6 +291,11 @@ def _range_problems(
         if len(wrong) > MOST_PER_RING:
             more = len(wrong) - MOST_PER_RING
             problems.append(Problem(path, "", f"{more} more {name}s are out of range"))
+        tiny = (np.abs(points[:, axis]) < LEAST_COORDINATE) & (points[:, axis] != 0)
+        for at in np.flatnonzero(tiny)[:MOST_PER_RING].tolist():
+            here = f"{path}[{axis}]" if single else f"{path}[{at}][{axis}]"
+            reason = f"a {name} that is not 0 must be at least {LEAST_COORDINATE:g} degrees"
+            problems.append(Problem(here, str(float(points[at, axis])), reason))
     return problems
 
 

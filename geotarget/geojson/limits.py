@@ -6,6 +6,9 @@ import reprlib
 from dataclasses import dataclass
 from typing import Any
 
+LEAST_COORDINATE = 1e-120
+"""A coordinate nearer to 0 than this, and not 0, would make products too small for exact signs."""
+
 _LONGEST = 80
 _SHORT = reprlib.Repr()
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 4

@@ -84,7 +84,7 @@ def read_outline(geometry: Any) -> Outline | None:
     if kind == "Point":
         points = _numbers([inside])
         return None if points is None else Outline(kind, (), (), points)
-    if kind not in {"Polygon", "MultiPolygon"}:
+    if kind not in ("Polygon", "MultiPolygon"):  # not a set: it may be anything
         return None
     polygons = inside if kind == "MultiPolygon" else [inside]
     if not all(type(each) in _ARRAYS and each for each in polygons):

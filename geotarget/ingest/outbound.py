@@ -85,6 +85,7 @@ class PlainOutbound(paho.Client):
         self._guard = threading.Lock()
         self._ours: dict[int, int] = {}  # paho's identifier -> ours
         self._early: dict[int, int] = {}  # answered before `send` had noted it -> reason
+        self.failure = ""  # paho keeps why a connection ended to itself
         self.max_inflight_messages_set(0)
         self.on_publish = self._on_answer
 

@@ -12,7 +12,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 import structlog
@@ -103,6 +103,7 @@ class Publisher:
         self._waiting: dict[int, Done | None] = {}
         self._last = 0
         self._answer: ReasonCode | None = None
+        self._distrusted = False
         self._trouble = f"not connected to {self.broker} yet"
         self._client: Outbound | None = None
 
@@ -112,13 +113,15 @@ class Publisher:
         Raises
         ------
         BrokerError
-            When the broker does not answer in time, or refuses.
+            When the broker does not answer in time, refuses, or is not who it should be.
         """
         for protocol in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
-            self._answer = None
+            self._answer, self._distrusted = None, False
             client = self._open(protocol)
             with self._changed:
-                self._changed.wait_for(lambda: self._answer is not None, timeout_s)
+                self._changed.wait_for(
+                    lambda: self._answer is not None or self._distrusted, timeout_s
+                )
                 answer = self._answer
             if answer is not None and not answer.is_failure:
                 self._client = client
@@ -127,6 +130,8 @@ class Publisher:
             client.loop_stop()
             if answer is not None and answer.value != _UNSUPPORTED_VERSION:
                 raise BrokerError(f"{self.broker} refuses the connection: {answer}")
+            if self._distrusted:
+                raise BrokerError(self._trouble)
             if answer is None:
                 break
         raise BrokerError(f"{self._trouble or self.broker}: no answer in {timeout_s:.3g} s")
@@ -267,7 +272,9 @@ class Publisher:
             client, reason, properties
         )
         client.on_connect_fail = self._on_unreachable
-        client.on_disconnect = self._on_disconnect
+        client.on_disconnect = lambda _client, _data, _flags, reason, _properties: (
+            self._on_disconnect(client, reason)
+        )
         client.connect_async(self.broker.host, self.broker.port, keepalive=self._keepalive_s)
         client.loop_start()
         return client
@@ -289,13 +296,17 @@ class Publisher:
 
     def _on_unreachable(self, _client: paho.Client, _data: object) -> None:
         # paho calls this while it handles the error, and keeps the error to itself.
-        self._trouble = f"can't reach {self.broker}: {sys.exc_info()[1]}"
+        error = sys.exc_info()[1]
+        self._trouble = f"can't reach {self.broker}: {self.broker.trouble(error)}"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            with self._changed:
+                self._distrusted = True  # it will not become somebody else while we wait
+                self._changed.notify_all()
 
-    def _on_disconnect(
-        self, _client: paho.Client, _data: object, _flags: Any, reason: ReasonCode, _properties: Any
-    ) -> None:
-        if not self._trouble:
-            self._trouble = f"disconnected from {self.broker}: {reason}"
+    def _on_disconnect(self, client: Outbound, reason: ReasonCode) -> None:
+        why, client.failure = client.failure or str(reason), ""
+        if not self._trouble or not self._answer:
+            self._trouble = f"disconnected from {self.broker}: {self.broker.trouble(why)}"
 
     def _on_answered(self, answers: Sequence[tuple[int, int]]) -> None:
         told: list[tuple[Done, str]] = []

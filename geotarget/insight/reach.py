@@ -25,12 +25,13 @@ import h3.api.basic_int as h3
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from geotarget.engine.cells import parents, to_strings
-from geotarget.engine.ellipsoid import GEOD
 from geotarget.engine.footfall import RESOLUTION
-from geotarget.engine.shown import cells_of
+from geotarget.engine.shown import about as about_cells
+from geotarget.engine.shown import cells_of, size_of
 from geotarget.errors import InvalidInput, Problem
 from geotarget.insight.ground import near, outline
 from geotarget.model import FloatArray, Footfall, IntArray, KeyArray, Zone
@@ -147,10 +148,11 @@ def covered(zone: Zone) -> tuple[KeyArray, FloatArray]:
         There are more than `MOST_CELLS`.
     """
     shape = outline(zone)
-    km2 = abs(GEOD.geometry_area_perimeter(shape)[0]) / 1e6
+    area, length = size_of(zone.geometry, zone.radius_m)
+    km2 = area / 1e6
     cells = (
         cells_of(zone.geometry, zone.radius_m, RESOLUTION)
-        if km2 <= 2 * MOST_CELLS * CELL_KM2
+        if about_cells(area, length, RESOLUTION) <= 4 * MOST_CELLS
         else np.empty(0, np.uint64)
     )
     if not 0 < len(cells) <= MOST_CELLS:
@@ -173,9 +175,16 @@ def _shares(cells: KeyArray, shape: BaseGeometry) -> FloatArray:
     shapely.prepare(shape)
     share: FloatArray = np.ones(len(cells))
     for at in np.flatnonzero(~shapely.contains_properly(shape, tiles)).tolist():
-        near_by = shapely.clip_by_rect(shape, *tiles[at].bounds)
-        share[at] = tiles[at].intersection(near_by).area / tiles[at].area
+        share[at] = tiles[at].intersection(_near_by(shape, tiles[at])).area / tiles[at].area
     return share
+
+
+def _near_by(shape: BaseGeometry, tile: Polygon) -> BaseGeometry:
+    """Return what of a shape is around a tile: all of it where it is too thin to be cut fast."""
+    try:
+        return shapely.clip_by_rect(shape, *tile.bounds)
+    except shapely.GEOSException:  # rings of two places are left over
+        return shape
 
 
 def _shown(cells: KeyArray) -> tuple[int, KeyArray, IntArray]:

@@ -52,6 +52,7 @@ from geotarget.model.people import (
     Stay,
 )
 from geotarget.model.places import (
+    POSITIONS,
     EntryPolicy,
     Zone,
 )
@@ -62,6 +63,7 @@ from geotarget.model.writes import (
 )
 
 __all__ = [
+    "POSITIONS",
     "Arm",
     "Attempt",
     "Audience",

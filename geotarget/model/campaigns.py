@@ -198,12 +198,15 @@ class Policy:
         Per profile over all campaigns.
     quiet_hours
         Of profiles that have none of their own.
+    positions
+        The most of `POSITIONS` that any endpoint is told, whatever it asks for.
     """
 
     max_age_s: float = 900.0
     offers_per_transition: int = 1
     caps: tuple[Cap, ...] = ()
     quiet_hours: Hours | None = None
+    positions: str = "rounded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +230,15 @@ class Endpoint:
         owner begins anew.
     rate_per_s, concurrency
         Most posts in a second, on average, and at one time; None: as the operator says.
+    headers
+        Sent with every post besides our own; may hold credentials, never shown in a log.
+    delays_s
+        Seconds before each attempt, the first included; None: the schedule of all.
+    ordered
+        Whether the events of one device come one after the other, as they were decided.
+    position
+        What it is told of where the device was: nothing (empty), ``cell``, ``rounded`` or
+        ``exact``.
     """
 
     id: str
@@ -241,3 +253,7 @@ class Endpoint:
     failing_since_ms: int | None = None
     rate_per_s: float | None = None
     concurrency: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    delays_s: tuple[float, ...] | None = None
+    ordered: bool = False
+    position: str = ""

@@ -71,7 +71,7 @@ class Delivery:
     """One event for one endpoint, as it will be posted: the bytes never change again.
 
     `device`, `zone` and `campaign` are what it can be found by later; a plain transition has no
-    campaign.
+    campaign. One that is `ordered` waits for earlier ones of its device to the same endpoint.
     """
 
     webhook_id: str
@@ -83,6 +83,7 @@ class Delivery:
     device: str = ""
     zone: str = ""
     campaign: str = ""
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -93,6 +93,10 @@ class Transition:
     backtest. `ts_ms` is when it happened, `decided_ms` the fix time of the ping that settled it.
     `distance_m` (positive inside) and `accuracy_m` are what that ping showed, None where no ping
     decided; `reason` is the test that it met.
+
+    `fix` is where that ping was, as it was reported: longitude, latitude and accuracy in metres;
+    None where no ping decided. It lives as long as its batch, for endpoints that may know it: it is
+    never in the table ``transition`` nor in a log, and two that differ only there are equal.
     """
 
     id: str
@@ -111,6 +115,7 @@ class Transition:
     distance_m: float | None = None
     accuracy_m: float | None = None
     reason: str = ""
+    fix: tuple[float, float, float] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
+POSITIONS = ("", "cell", "rounded", "exact")
+"""What an endpoint may be told of where a device was, from nothing to all of it."""
+
 
 class EntryPolicy(StrEnum):
     """How much evidence an entry needs; `STANDARD` unless a zone says otherwise."""

@@ -2,29 +2,65 @@
 
 from __future__ import annotations
 
+import ipaddress
+import resource
 import socket
+import ssl
 import threading
+from collections.abc import Sequence
 
-import uvicorn
+import structlog
 from fastapi import FastAPI
 
+from geotarget.api.limits import HttpLimits
 from geotarget.errors import SettingsError
+from geotarget.runtime.http_connection import BoundedConfig, BoundedServer
+
+log = structlog.get_logger(__name__)
+
+FILES_BESIDES = 768
+"""Open files and sockets of a process besides its HTTP connections: database, broker, webhooks."""
 
 
 class ApiThread:
-    """The HTTP server on an event loop of its own, so that nothing else can slow it down."""
+    """The HTTP server on an event loop of its own, so that nothing else can slow it down.
 
-    def __init__(self, app: FastAPI, sock: socket.socket) -> None:
+    Parameters
+    ----------
+    app, sock
+        What it serves, and the bound socket that it serves it on.
+    tls
+        Serves https with this context.
+    limits
+        What its clients are held to.
+    trusted_proxies
+        Networks whose ``X-Forwarded-For`` is believed; without any, nobody's is.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        sock: socket.socket,
+        tls: ssl.SSLContext | None = None,
+        limits: HttpLimits | None = None,
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
         host, port = sock.getsockname()[:2]
-        self.url = f"http://{host}:{port}"
-        config = uvicorn.Config(
+        self.url = f"{'http' if tls is None else 'https'}://{host}:{port}"
+        self._limits = limits or HttpLimits()
+        config = BoundedConfig(
             app,
+            self._limits,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=5,
             server_header=False,
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=list(trusted_proxies),
         )
-        self._server = uvicorn.Server(config)
+        config.load()
+        config.ssl = tls  # the context itself: a renewed certificate is put into it
+        self._server = BoundedServer(config)
         self._sock = sock
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [sock]}, name="api", daemon=True
@@ -32,6 +68,7 @@ class ApiThread:
 
     def start(self) -> None:
         """Start and return at once; `answers` tells when it serves."""
+        allow_files(self._limits.connections + FILES_BESIDES)
         self._thread.start()
 
     @property
@@ -71,3 +108,27 @@ def listen(host: str, port: int) -> socket.socket:
             "choose another port with --port or GEOTARGET_PORT"
         ) from error
     return sock
+
+
+def allow_files(wanted: int) -> None:
+    """Let this process open so many files, as far as the system allows; warn where it does not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    given = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (given, hard))
+    if given < wanted:
+        log.warning(
+            "this process may open fewer files than the connections need; raise `ulimit -n` or "
+            "lower GEOTARGET_HTTP_CONNECTIONS",
+            allowed=given,
+            wanted=wanted,
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches an address that is listened on."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

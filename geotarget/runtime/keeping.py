@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import replace
 from threading import Event
 
 import structlog
@@ -80,7 +81,7 @@ class Keeper:
         """
         keep = self._keep
         if not behaviour:
-            keep = Keep(keep.history, keep.deliveries, keep.conversions)
+            keep = replace(keep, behaviour=0)
         dropped: Counter[str] = Counter()
         began = time.monotonic()
         for step in self._store.drop_old(keep):

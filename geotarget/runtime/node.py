@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,8 +25,9 @@ import numpy as np
 import structlog
 
 from geotarget import __version__, metrics
-from geotarget.api import Check, Limits, Services, create_app
+from geotarget.api import Check, DeviceLogin, Limits, Services, create_app
 from geotarget.catalog import Catalog
+from geotarget.certificates import ServerCertificate
 from geotarget.delivery import AiohttpTransport, Sender, check_url
 from geotarget.engine.footfall import Collector
 from geotarget.engine.warm import warm
@@ -41,8 +43,9 @@ from geotarget.ingest import (
     decode_http,
 )
 from geotarget.ingest.broker_url import BrokerUrl
-from geotarget.model import BatchWrite, Endpoint, PingBatch
+from geotarget.model import Endpoint, PingBatch
 from geotarget.pipeline import BEHIND_S, Pipeline
+from geotarget.runtime.brokers import device_login, embedded_broker
 from geotarget.runtime.http_server import ApiThread, listen
 from geotarget.runtime.keeping import Keeper
 from geotarget.settings import Settings
@@ -55,7 +58,8 @@ log = structlog.get_logger(__name__)
 DEADLINES_S = 1.0
 """How often an idle pipeline is asked to look at its deadlines."""
 
-_FOREVER_MS = 1 << 62
+RENEW_S = 5.0
+"""How often the certificate's files are looked at."""
 
 NO_PINGS = PingBatch(
     device=(),
@@ -93,9 +97,9 @@ class Node:
     source: MqttSource | None = field(default=None, init=False)
     forwarder: Forwarder | None = field(default=None, init=False)
     sender: Sender | None = field(default=None, init=False)
-    footfall: Collector | None = field(default=None, init=False)
     keeper: Keeper | None = field(default=None, init=False)
     api: ApiThread | None = field(default=None, init=False)
+    certificate: ServerCertificate | None = field(default=None, init=False)
     draining: bool = field(default=False, init=False)
     _session_clean: bool = field(default=False, init=False)
 
@@ -126,7 +130,7 @@ class Node:
             report = load_zones(path, limits=self.settings.geometry_limits())
             if report.problems:
                 raise InvalidZone(*report.problems)
-            self.catalog.put_zones(report.zones)
+            self.catalog.put_zones(report.zones, by="cli")
             log.info("zones loaded", file=path.name, zones=len(report.zones))
 
     @property
@@ -142,44 +146,61 @@ class Node:
         return self.settings.mqtt or f"mqtt://127.0.0.1:{self.settings.mqtt_port}"
 
     @property
+    def broker_trust(self) -> ssl.SSLContext | None:
+        """Whom the connection to that broker trusts; None without TLS."""
+        if self.broker is not None:
+            return self.broker.trust
+        return self.settings.broker_trust(self.broker_url)
+
+    @property
     def phone_url(self) -> str:
         """Where phones publish, without a password."""
         if self.broker is not None:
-            return f"mqtt://{self.settings.host}:{self.broker.port}"
+            scheme = "mqtt" if self.broker.trust is None else "mqtts"
+            return f"{scheme}://{self.settings.host}:{self.broker.port}"
         return str(BrokerUrl.parse(self.broker_url))
 
     @property
-    def fleet_url(self) -> str:
-        """Where phones of this machine publish."""
-        return self.broker_url if self.broker is None else self.broker.device_url
+    def fleet_broker(self) -> tuple[str, ssl.SSLContext | None]:
+        """Where phones of this machine publish, and whom they trust."""
+        return self.broker.device_url if self.broker else self.broker_url, self.broker_trust
+
+    @property
+    def trust(self) -> ssl.SSLContext | None:
+        """Whom a client of this machine trusts at our own listeners; None without TLS."""
+        return None if self.certificate is None else self.certificate.client
 
     def start_broker(self) -> None:
         """Start the embedded broker; the ingest session exists before phones may publish."""
         settings = self.settings
-        self.broker = EmbeddedBroker(
-            settings.data / "broker",
-            host=settings.host,
-            port=settings.mqtt_port,
-            prefix=settings.mqtt_prefix,
-            client_id=settings.mqtt_client_id,
-            max_bytes=settings.broker_max_bytes,
-            ack_wait_s=self._ack_wait_s,
-            max_unacknowledged=settings.queue_messages,
+        self._read_certificate()
+        self.broker = embedded_broker(
+            settings, certificate=self.certificate, ack_wait_s=self._ack_wait_s
         )
         self.broker.start()
+
+    def _read_certificate(self) -> None:
+        if self.certificate is None:
+            self.certificate = self.settings.server_certificate()
+
+    @property
+    def _device_login(self) -> Callable[[str], DeviceLogin] | None:
+        """How a device logs in at our broker, where each has a password of its own."""
+        if self.broker is None or self.broker.logins is None:
+            return None
+        return partial(device_login, self.settings, self.broker.logins, port=self.broker.port)
 
     def start_ingest(self) -> None:
         """Restore the state and begin to fetch pings."""
         settings = self.settings
         warm()
-        if settings.reach_days:
-            self.footfall = Collector(self.store.secret(SALT))
+        salt = self.store.secret(SALT)
         self.pipeline = Pipeline(
             catalog=self.catalog,
             store=self.store,
             rules=settings.rules(),
             policy=settings.policy(),
-            footfall=self.footfall,
+            footfall=Collector(salt) if settings.reach_days else None,
             behind_s=BEHIND_S + settings.reorder_window_s,
             is_live=lambda: self.source is not None and self.source.health()[0],
             on_commit=lambda: self.sender.wake() if self.sender else None,
@@ -201,6 +222,7 @@ class Node:
             keepalive_s=settings.mqtt_keepalive_s,
             ack_wait_s=self._ack_wait_s,
             clean=self.store.start_run("ingest"),
+            tls=self.broker_trust,
             mqtt5=self.broker is None,
         )
         self.source.start()
@@ -212,7 +234,7 @@ class Node:
         self.sender = Sender(
             self.store,
             lambda: self.catalog.snapshot.endpoints,
-            AiohttpTransport(settings.webhook_allow_cidrs),
+            AiohttpTransport(settings.webhook_allow_cidrs, ssl_context=settings.webhook_trust()),
             concurrency=settings.webhook_concurrency,
             endpoint_concurrency=settings.webhook_endpoint_concurrency,
             drain_s=settings.drain_s,
@@ -247,7 +269,9 @@ class Node:
         if self.intake is not None:
             intake = self.intake
         else:
-            publisher = Publisher(self.broker_url, prefix=settings.mqtt_prefix)
+            publisher = Publisher(
+                self.broker_url, prefix=settings.mqtt_prefix, tls=self.broker_trust
+            )
             self.forwarder = intake = Forwarder(publisher, capacity=settings.queue_messages)
             self.forwarder.start()
         services = Services(
@@ -265,14 +289,24 @@ class Node:
                 check_s=settings.zone_check_s,
                 minimum_audience=settings.minimum_audience,
                 reach_days=settings.reach_days,
+                positions=settings.positions,
+                callers=settings.caller_limits(),
             ),
             admin_key=settings.admin_key or None,
+            device_login=self._device_login,
             wake_delivery=lambda: self.sender.wake() if self.sender else None,
             phone_region=settings.phone_region,
             open_metrics=settings.open_metrics,
             version=__version__,
         )
-        self.api = ApiThread(create_app(services), listen(settings.host, settings.port))
+        self._read_certificate()
+        self.api = ApiThread(
+            create_app(services),
+            listen(settings.host, settings.port),
+            None if self.certificate is None else self.certificate.server,
+            settings.http_limits(),
+            settings.trusted_proxies,
+        )
         self.api.start()
 
     @property
@@ -306,6 +340,7 @@ class Node:
             "mqtt": self.source,
             "ingest": self.intake,
             "forwarder": self.forwarder,
+            "certificate": self.certificate,
         }
         for name, part in parts.items():
             if part is not None:
@@ -339,7 +374,7 @@ class Node:
 
     async def _watch(self) -> None:
         """Let a changed catalogue and deadlines reach an idle pipeline; keep the outbox gauges."""
-        seen, told = self.catalog.snapshot.revision, 0.0
+        seen, told, renewed = self.catalog.snapshot.revision, 0.0, time.monotonic()
         while True:
             await asyncio.sleep(0.25)
             revision, now = self.catalog.snapshot.revision, time.monotonic()
@@ -348,6 +383,10 @@ class Node:
                 with contextlib.suppress(Overloaded):
                     await asyncio.to_thread(self.intake.submit, NO_PINGS, ())
                 seen, told = revision, now
+            if self.certificate is not None and now - renewed >= RENEW_S:
+                renewed = now
+                if await asyncio.to_thread(self.certificate.renew) and self.broker is not None:
+                    self.broker.renew()
             if self.sender is not None:
                 pending, oldest_ms = await asyncio.to_thread(self.store.outbox_size)
                 metrics.outbox_pending.set(pending)
@@ -371,13 +410,8 @@ class Node:
         if self.broker is not None:
             self.broker.stop()
         if self._session_clean:
-            self._write_footfall()
+            if self.pipeline is not None:  # the thread that it worked in has ended
+                self.pipeline.finish()
             self.store.end_run("ingest")
         self.catalog.stop()
         self.store.close()
-
-    def _write_footfall(self) -> None:
-        """Write what waits of the last minute; the thread that noted it has ended."""
-        while self.footfall is not None and (rows := self.footfall.due(_FOREVER_MS)):
-            self.store.write_batch(BatchWrite(footfall=rows))
-            self.footfall.written()

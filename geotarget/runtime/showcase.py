@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -38,11 +39,12 @@ LOOPBACK = "127.0.0.0/8"
 
 
 class HttpDesk:
-    """Hands documents in through the API."""
+    """Hands documents in through the API; `trust` is whom it trusts for https."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, trust: ssl.SSLContext | None = None) -> None:
         self._url = url
         self._key = key
+        self._trust = trust
 
     def has(self, kind: str, id: str) -> bool:
         """Whether there is one already."""
@@ -71,7 +73,7 @@ class HttpDesk:
             data=body,
             headers={"authorization": f"Bearer {self._key}", "content-type": "application/json"},
         )
-        return urllib.request.urlopen(request, timeout=30)  # noqa: S310
+        return urllib.request.urlopen(request, timeout=30, context=self._trust)  # noqa: S310
 
     def _call(self, method: str, kind: str, id: str, body: bytes | None = None) -> int:
         try:
@@ -115,17 +117,17 @@ class Showcase:
         await asyncio.to_thread(self._import_zones, node)
         created = await asyncio.to_thread(
             install,
-            HttpDesk(node.api.url, self.key),
+            HttpDesk(node.api.url, self.key, node.trust),
             url=self.receiver.url,
             secret=self._kept(SECRET_FILE, new_secret),
         )
         log.info("demo installed", created=len(created))
         fleet = await asyncio.to_thread(Fleet, WALKERS)
         self._walking = threading.Thread(
-            target=self._walk, args=(fleet, node.fleet_url), name="fleet", daemon=True
+            target=self._walk, args=(fleet, *node.fleet_broker), name="fleet", daemon=True
         )
         self._walking.start()
-        self._till = Till(HttpDesk(node.api.url, self.key))
+        self._till = Till(HttpDesk(node.api.url, self.key, node.trust))
         self._selling = threading.Thread(target=self._sell, name="till", daemon=True)
         self._selling.start()
 
@@ -148,7 +150,7 @@ class Showcase:
         """Import the demo's zones that are not there yet, all at once."""
         zones = load_zones(catalogue_path()).zones
         known = {zone.id for zone in node.store.zones()[0]}
-        node.catalog.put_zones([zone for zone in zones if zone.id not in known])
+        node.catalog.put_zones([zone for zone in zones if zone.id not in known], by="demo")
 
     def _key_of(self, node: Node) -> str:
         """Return an API key: the operator's own, the one of the last start, or a new one."""
@@ -162,12 +164,14 @@ class Showcase:
             KEY_FILE, lambda: node.store.create_key(name="demo", scopes=["admin"], by="demo")[0]
         )
 
-    def _walk(self, fleet: Fleet, url: str) -> None:
+    def _walk(self, fleet: Fleet, url: str, trust: ssl.SSLContext | None) -> None:
         """Let the fleet walk, over as many connections as it takes."""
         prefix = self.settings.mqtt_prefix
         while not self._stop_walking.is_set():
             try:
-                with Publisher(url, client_id="geotarget-demo-fleet", prefix=prefix) as publisher:
+                with Publisher(
+                    url, client_id="geotarget-demo-fleet", prefix=prefix, tls=trust
+                ) as publisher:
                     walk(fleet, partial(_publish, publisher), self._stop_walking)
             except BrokerError as error:
                 log.warning("the fleet lost its broker", reason=str(error))

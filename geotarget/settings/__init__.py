@@ -8,7 +8,7 @@ by a test.
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,13 +17,15 @@ from geotarget.engine.rules import Rules
 from geotarget.errors import Problem, SettingsError
 from geotarget.geojson import GeometryLimits
 from geotarget.model import Cap, Hours, Policy
+from geotarget.settings.doors import DoorSettings
 from geotarget.settings.intake import IntakeSettings
 from geotarget.settings.rules import RuleSettings
+from geotarget.settings.tls import TlsSettings
 from geotarget.store import Keep
 from geotarget.targeting.policy import read_caps, read_hours
 
 
-class Settings(RuleSettings, IntakeSettings, BaseSettings):
+class Settings(RuleSettings, DoorSettings, TlsSettings, IntakeSettings, BaseSettings):
     """What an operator may change without touching code: `intake`, `rules`, and what is here."""
 
     model_config = SettingsConfigDict(env_prefix="GEOTARGET_", extra="ignore", frozen=True)
@@ -85,6 +87,13 @@ class Settings(RuleSettings, IntakeSettings, BaseSettings):
         description="The behaviour of a profile is forgotten when nothing was added to it for so "
         "long, days; 0 keeps it for good.",
     )
+    retention_tombstones_days: int = Field(
+        400,
+        ge=0,
+        le=36_500,
+        description="How long pings, and reports of conversions, from before an erasure are "
+        "recognised and refused, days; 0 does so for good.",
+    )
     phone_region: str = Field(
         "",
         pattern=r"^([A-Z]{2})?$",
@@ -100,13 +109,21 @@ class Settings(RuleSettings, IntakeSettings, BaseSettings):
     secret_key: str = Field(
         "",
         repr=False,
-        description="Encrypts the secrets of endpoints: Base64 of 32 bytes; empty means the file "
-        "`secret.key` beside the database, made at the first start. `new,old` changes it.",
+        description="Encrypts the secrets and headers of endpoints: Base64 of 32 bytes; empty "
+        "means the file `secret.key` beside the database, made at the first start. `new,old` "
+        "changes it.",
+    )
+    webhook_positions: Literal["none", "cell", "rounded", "exact"] = Field(
+        "rounded",
+        description="The most that any endpoint may be told of where a device was: `none`, `cell` "
+        "(H3, 350 m across), `rounded` (three decimals) or `exact`. Each endpoint is told nothing "
+        "unless it asks.",
     )
     webhook_disable_after_s: float = Field(
         432_000.0,
         gt=0,
-        description="An endpoint is disabled when every attempt has failed for so long, seconds.",
+        description="An endpoint is disabled when every attempt has failed for so long, ten at "
+        "least, seconds.",
     )
     webhook_concurrency: int = Field(
         128, ge=1, le=10_000, description="Most posts at one time over all endpoints."
@@ -149,13 +166,15 @@ class Settings(RuleSettings, IntakeSettings, BaseSettings):
                 str(
                     Problem(
                         "GEOTARGET_" + "_".join(str(part) for part in each["loc"]).upper(),
-                        repr(each["input"])[:80],
+                        "" if _is_secret(cls, each["loc"]) else repr(each["input"])[:80],
                         each["msg"],
                     )
                 )
                 for each in error.errors()
             ]
-            raise SettingsError("; ".join(problems)) from error
+            raise SettingsError("; ".join(problems)) from None  # it would show secrets
+        except UnicodeError:
+            raise SettingsError("a GEOTARGET_ variable holds bytes that are no UTF-8") from None
 
     @property
     def store_url(self) -> str:
@@ -167,6 +186,11 @@ class Settings(RuleSettings, IntakeSettings, BaseSettings):
         names = [name for name in type(self).model_fields if name.startswith("rules_")]
         return Rules(**{name.removeprefix("rules_"): getattr(self, name) for name in names})
 
+    @property
+    def positions(self) -> str:
+        """The most of `POSITIONS` that an endpoint may be told."""
+        return "" if self.webhook_positions == "none" else self.webhook_positions
+
     def policy(self) -> Policy:
         """Return what holds for all campaigns."""
         return Policy(
@@ -174,6 +198,7 @@ class Settings(RuleSettings, IntakeSettings, BaseSettings):
             offers_per_transition=self.offers_per_transition,
             caps=self.offer_caps,
             quiet_hours=self.quiet_hours,
+            positions=self.positions,
         )
 
     def keep(self) -> Keep:
@@ -183,6 +208,7 @@ class Settings(RuleSettings, IntakeSettings, BaseSettings):
             deliveries=self.retention_deliveries_days,
             conversions=self.retention_conversions_days,
             behaviour=self.retention_behaviour_days,
+            tombstones=self.retention_tombstones_days,
         )
 
     def geometry_limits(self) -> GeometryLimits:
@@ -193,6 +219,12 @@ class Settings(RuleSettings, IntakeSettings, BaseSettings):
             max_rings=self.zone_max_rings,
             max_collection_bytes=self.zones_max_bytes,
         )
+
+
+def _is_secret(settings: type[BaseSettings], place: tuple[int | str, ...]) -> bool:
+    """Return whether a setting is not to be shown, also when it is wrong."""
+    field = settings.model_fields.get(str(place[0])) if place else None
+    return field is not None and not field.repr
 
 
 def settings_table() -> str:

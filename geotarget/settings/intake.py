@@ -23,7 +23,11 @@ class IntakeSettings(BaseModel):
     host: str = Field("127.0.0.1", description="Address that HTTP and the broker listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port of the HTTP API; 0 takes a free one.")
     admin_key: str = Field(
-        "", description="A fixed API key with all rights, for automation; empty means none."
+        "",
+        repr=False,
+        pattern=r"^(|.{16,})$",
+        description="A fixed API key with all rights, for automation: at least 16 random "
+        "characters; empty means none.",
     )
     open_metrics: bool = Field(
         default=False, description="Serve `/metrics` without a key, for a closed network."
@@ -31,6 +35,7 @@ class IntakeSettings(BaseModel):
 
     mqtt: str = Field(
         "",
+        repr=False,
         description="Broker URL, `mqtt://user:password@host:1883` or `mqtts://…`; "
         "empty means the embedded one.",
     )

@@ -3,6 +3,7 @@
 from geotarget.store.audit import AuditEntry
 from geotarget.store.conversions import Recorded
 from geotarget.store.database import sqlite_driver
+from geotarget.store.erasures import Erasure
 from geotarget.store.history import DeliveryDetail, DeliveryRow, Totals
 from geotarget.store.imports import ImportJob, RowProblem
 from geotarget.store.keys import SCOPES, ApiKey
@@ -23,6 +24,7 @@ __all__ = [
     "DeliveryDetail",
     "DeliveryRow",
     "Dropped",
+    "Erasure",
     "ExposureRow",
     "ImportJob",
     "Keep",

@@ -43,8 +43,9 @@ ON CONFLICT (id) DO NOTHING
 """
 _INSERT_DELIVERY = """
 INSERT INTO delivery (seq, stretch, webhook_id, endpoint, type, device, zone, campaign,
-  created_ms, expires_ms, state, attempts, next_attempt_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?) ON CONFLICT (webhook_id, endpoint) DO NOTHING
+  created_ms, expires_ms, state, attempts, next_attempt_ms, ordered)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, ?)
+ON CONFLICT (webhook_id, endpoint) DO NOTHING
 """
 _UPSERT_SPAN = """
 INSERT INTO span (list, stretch, min_ms, max_ms) VALUES (?, ?, ?, ?)
@@ -176,6 +177,7 @@ def write_deliveries(
                 each.created_ms,
                 each.expires_ms,
                 each.created_ms,
+                each.ordered,
             )
             for seq, each in numbered
         ],

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import from_json, to_json
 from geotarget.store.pages import Page, check_limit, cut, read_cursor
+from geotarget.store.tombstones import subjects
 
 GENESIS = bytes(32)
 """Stands for the digest before the first entry."""
@@ -58,7 +59,7 @@ class AuditEntry:
     actor
         Who: the name of a key, or ``cli``.
     action
-        What: ``campaign.put``, ``profile.delete``, ``export`` …
+        What: ``campaign.put``, ``profile.erase``, ``export`` …
     subject
         The id of what was changed.
     detail
@@ -143,7 +144,7 @@ class Audit:
         Parameters
         ----------
         actor, action, subject
-            Only these.
+            Only these; a subject may be the plain id of a profile or a device, too.
         from_ms, to_ms
             Only those of the one instant on and before the other, Unix milliseconds.
         limit
@@ -160,12 +161,17 @@ class Audit:
         after = _LATEST if cursor is None else read_cursor(cursor, "audit", int)
         low = _EARLIEST if from_ms is None else from_ms
         high = _LATEST if to_ms is None else to_ms
-        filters = {"actor": actor, "action": action, "subject": subject}
-        given = {column: value for column, value in filters.items() if value is not None}
-        statement = _PAGE.format(terms="".join(f" AND {column} = ?" for column in given))
+        filters = {"actor = ?": actor, "action = ?": action}
+        given = {term: value for term, value in filters.items() if value is not None}
         with self._database.read() as connection:
+            entries = cursor_of(connection)
+            if subject is not None:
+                given["subject IN (SELECT value FROM json_each(?))"] = to_json(
+                    subjects(entries, subject)
+                )
+            statement = _PAGE.format(terms="".join(f" AND {term}" for term in given))
             values = (after, low, high, *given.values(), limit + 1)
-            rows = cursor_of(connection).execute(statement, values).fetchall()
+            rows = entries.execute(statement, values).fetchall()
         return cut(rows, limit, list="audit", place=0, make=_entry)
 
     def verify_audit(self, *, expect: bytes | None = None) -> AuditReport:
@@ -223,8 +229,8 @@ def append(
     action: str,
     subject: str,
     detail: Mapping[str, Any] | None = None,
-) -> None:
-    """Add an entry inside the transaction of the change that it tells of.
+) -> bytes:
+    """Add an entry inside the transaction of the change that it tells of; return its digest.
 
     The transaction holds the write lock, so nobody else can follow the same entry.
     """
@@ -233,6 +239,7 @@ def append(
     parts = [each.encode() for each in (actor, action, subject, text)]
     chained = digest_of(digest or GENESIS, last + 1, at_ms, *parts)
     cursor.execute(_INSERT, (last + 1, at_ms, actor, action, subject, text, chained))
+    return chained
 
 
 def digest_of(before: bytes, seq: int, at_ms: int, *texts: bytes) -> bytes:

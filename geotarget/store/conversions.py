@@ -21,6 +21,7 @@ from typing import Any
 
 from geotarget.behaviour import last_heard, note_purchase
 from geotarget.model import Behaviour, Conversion
+from geotarget.store import tombstones
 from geotarget.store.counting import read_behaviour, to_behaviour, write_behaviour
 from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import to_json
@@ -137,6 +138,7 @@ class Conversions:
             fresh = [each for each in first.values() if each.id not in known]
             named = _decisions(cursor, {each.decision for each in fresh})
             refused = {each.id: told for each in fresh if (told := _problem(each, named))}
+            refused |= _of_the_erased(cursor, fresh)
             wanted = [each for each in fresh if each.id not in refused]
             stored = {each.id: each for each in self._store(cursor, wanted, named)}
         done: list[Recorded] = []
@@ -228,6 +230,18 @@ def _problem(conversion: Conversion, named: Mapping[str, _Decided]) -> str:
     if decided is None:
         return "no decision has this id"
     return "" if decided.counts else f"this decision sent nothing: gate {decided.gate!r} refused it"
+
+
+def _of_the_erased(cursor: Any, conversions: Sequence[Conversion]) -> dict[str, str]:
+    """Return which ones happened before their profile or device was erased, and what to say."""
+    plain = [each for each in conversions if not each.decision]
+    profiles = tombstones.find(cursor, tombstones.PROFILE, {each.profile for each in plain} - {""})
+    devices = tombstones.find(cursor, tombstones.DEVICE, {each.device for each in plain} - {""})
+    return {
+        each.id: "its profile was erased after it happened"
+        for each in plain
+        if each.at_ms <= max(profiles.get(each.profile, -1), devices.get(each.device, -1))
+    }
 
 
 def _owners(

@@ -41,6 +41,8 @@ WRITER_CACHE_KIB = 64 << 10
 READER_CACHE_KIB = 8 << 10
 READERS_KEPT, READERS_MORE = 4, 28
 
+_CURSORS = "cursors of this turn"
+
 _BUSY, _LOCKED, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 5, 6, 8, 10, 11, 13, 14, 26
 
 _SAID = {
@@ -151,6 +153,7 @@ class Database:
         self._closed = False
         self._engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(self.path)),
+            hide_parameters=True,  # what is stored may not get into a log with an error
             module=self.driver,
             poolclass=QueuePool,
             pool_size=READERS_KEPT,
@@ -202,6 +205,8 @@ class Database:
                 with connection.begin():
                     yield connection
         finally:
+            if self._writer_connection is not None:
+                _close_cursors(self._writer_connection)
             self._turnstile.leave()
 
     def close(self) -> None:
@@ -300,7 +305,21 @@ def cursor_of(connection: sa.Connection) -> Any:
     """Return a cursor of the driver, inside SQLAlchemy's transaction: a third of the cost a row."""
     driver_connection = connection.connection.driver_connection
     assert driver_connection is not None
-    return driver_connection.cursor()
+    cursor = driver_connection.cursor()
+    if connection.get_execution_options().get("immediate"):
+        connection.info.setdefault(_CURSORS, []).append(cursor)
+    return cursor
+
+
+def _close_cursors(connection: sa.Connection) -> None:
+    """Close the cursors of a turn while it is still ours.
+
+    After `executemany` a cursor holds on to its statement, which the connection keeps for the next
+    one who says the same, and resets it when it is collected. That would be in the midst of the
+    next thread's turn: its statement then fails to bind ("probably unsupported type").
+    """
+    for cursor in connection.info.pop(_CURSORS, ()):
+        cursor.close()
 
 
 def _begin(connection: sa.Connection) -> None:

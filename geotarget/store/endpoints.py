@@ -1,6 +1,7 @@
 """The catalogue's endpoints, and what reaches their owners beside events of the engine.
 
-Secrets are encrypted in the database (`sealing`) and plain in what is returned. Changes that rest
+Secrets and headers are encrypted in the database (`sealing`) and plain in what is returned: a
+token in a header is a secret too, and one that opens something elsewhere. Changes that rest
 on what is stored (a rotation, a disabling) read and write in one transaction, so two of them at
 once can't undo each other.
 """
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 
@@ -40,6 +42,10 @@ _COLUMNS = (
     _endpoint.c.failing_since_ms,
     _endpoint.c.rate_per_s,
     _endpoint.c.concurrency,
+    _endpoint.c.headers,
+    _endpoint.c.delays_s,
+    _endpoint.c.ordered,
+    _endpoint.c.position,
 )
 
 
@@ -63,16 +69,19 @@ class Endpoints:
         self._seal = seal
         self._now_ms = now_ms
 
-    def put_endpoint(self, endpoint: Endpoint, *, by: str = "") -> Endpoint:
+    def put_endpoint(
+        self, endpoint: Endpoint, *, keep_headers: bool = False, by: str = ""
+    ) -> Endpoint:
         """Store an endpoint; one that is stored just so keeps its revision.
 
-        Without a secret it keeps those that are stored. Since when it fails is not taken from
-        `endpoint`: a change begins anew.
+        Without a secret it keeps those that are stored, and with `keep_headers` the headers that
+        are stored. Since when it fails is not taken from `endpoint`: a change begins anew.
 
         Raises
         ------
         Conflict
-            It has no secret, and none is stored.
+            It has no secret, and none is stored. Or headers would be kept for a URL on another
+            host: who may change endpoints must not learn from it what their headers hold.
         StoreError
             Nothing is stored.
         """
@@ -87,6 +96,14 @@ class Endpoints:
                     previous_secret=stored.previous_secret,
                     previous_until_ms=stored.previous_until_ms,
                 )
+            if keep_headers and stored is not None:
+                if stored.headers and _origin(stored.url) != _origin(endpoint.url):
+                    raise Conflict(
+                        f"the headers of endpoint {endpoint.id!r} were given for "
+                        f"{_origin(stored.url)}: give them again for a URL that is elsewhere, or "
+                        "{} for none"
+                    )
+                endpoint = replace(endpoint, headers=stored.headers)
             if stored is not None and stored == replace(
                 endpoint, revision=stored.revision, failing_since_ms=stored.failing_since_ms
             ):
@@ -243,7 +260,8 @@ class Endpoints:
 
     def _endpoint_of(self, row: Sequence[Any]) -> Endpoint:
         name, url, secret, description, events, disabled, revision, *rest = row
-        previous, until, failing, rate_per_s, concurrency = rest
+        previous, until, failing, rate_per_s, concurrency, headers, delays_s, *rest = rest
+        ordered, position = rest
         return Endpoint(
             id=name,
             url=url,
@@ -257,6 +275,10 @@ class Endpoints:
             failing_since_ms=failing,
             rate_per_s=rate_per_s,
             concurrency=concurrency,
+            headers=from_json(self._seal.open(headers)) if headers else {},
+            delays_s=None if delays_s is None else tuple(from_json(delays_s)),
+            ordered=bool(ordered),
+            position=position,
         )
 
     def _write_endpoint(
@@ -281,6 +303,10 @@ class Endpoints:
             "failing_since_ms": endpoint.failing_since_ms,
             "rate_per_s": endpoint.rate_per_s,
             "concurrency": endpoint.concurrency,
+            "headers": self._seal.close(to_json(endpoint.headers)) if endpoint.headers else "",
+            "delays_s": None if endpoint.delays_s is None else to_json(endpoint.delays_s),
+            "ordered": endpoint.ordered,
+            "position": endpoint.position,
         }
         there = sa.update(_endpoint).where(_endpoint.c.id == endpoint.id).values(row)
         if not connection.execute(there).rowcount:
@@ -290,6 +316,12 @@ class Endpoints:
             detail["reason"] = endpoint.disabled_reason
         note(connection, now_ms, by, action, endpoint.id, detail)
         return endpoint
+
+
+def _origin(url: str) -> str:
+    """Return where a URL leads, without the path."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
 
 
 def _write_deliveries(cursor: Any, deliveries: Sequence[Delivery]) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from geotarget.model import Attempt, Decision, Kind, Rejected, Transition
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import from_json
+from geotarget.store.ordering import PARKED_MS
 from geotarget.store.outbox import FAILED
 from geotarget.store.pages import Page, check_limit, cut, read_cursor
 from geotarget.store.tables import STRETCH_BITS
@@ -33,7 +34,8 @@ class DeliveryRow:
     """A delivery without its body.
 
     `state` is ``pending``, ``delivered``, ``failed`` or ``expired``; `status` the HTTP status of
-    the last attempt; `finished_ms` when it stopped being pending.
+    the last attempt; `finished_ms` when it stopped being pending; `next_attempt_ms` None while it
+    waits for an earlier one of its device.
     """
 
     webhook_id: str
@@ -46,7 +48,7 @@ class DeliveryRow:
     expires_ms: int | None
     state: str
     attempts: int
-    next_attempt_ms: int
+    next_attempt_ms: int | None
     status: int | None
     finished_ms: int | None
 
@@ -115,7 +117,7 @@ _DELIVERIES = _List(
     table="delivery",
     time="created_ms",
     columns="webhook_id, endpoint, type, device, zone, campaign, created_ms, expires_ms, state, "
-    "attempts, next_attempt_ms, status, finished_ms",
+    f"attempts, nullif(next_attempt_ms, {PARKED_MS}), status, finished_ms",
     indexed=("device", "endpoint", "zone", "campaign"),
     rare={("state", FAILED): "delivery_failed"},
 )
@@ -298,7 +300,7 @@ class History:
         with self._database.read() as connection:
             rows = cursor_of(connection).execute(_DEAD_LETTERS_NAMING, (*bounds, device, device))
             letters = (Rejected(*row) for row in rows)
-            found = (letter for letter in letters if names_device(letter, device))
+            found = (letter for letter in letters if named_device(letter) == device)
             return list(islice(found, limit))
 
     def counts(self) -> Totals:
@@ -384,16 +386,17 @@ def _statement(
     return statement, values
 
 
-def names_device(letter: Rejected, device: str) -> bool:
-    """Return whether a dead letter is about this device."""
+def named_device(letter: Rejected) -> str:
+    """Return the device that a dead letter is about; empty when it names none."""
     if letter.source in ("http", "intake"):
         try:
             ping = from_json(letter.payload.decode())
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            return False
-        return isinstance(ping, dict) and ping.get("device") == device
+            return ""
+        named = ping.get("device") if isinstance(ping, dict) else ""
+        return named if isinstance(named, str) else ""
     first, _, rest = letter.source.partition("/")
-    return device == (rest if first == "owntracks" else letter.source.rpartition("/")[2])
+    return rest if first == "owntracks" else letter.source.rpartition("/")[2]
 
 
 def _transition(row: Sequence[Any]) -> Transition:

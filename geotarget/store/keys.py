@@ -20,7 +20,7 @@ from zlib import crc32
 import sqlalchemy as sa
 import structlog
 
-from geotarget.errors import InvalidInput, NotFound, Problem, StoreError
+from geotarget.errors import Conflict, InvalidInput, NotFound, Problem, StoreError
 from geotarget.store import tables
 from geotarget.store.audit import note
 from geotarget.store.database import Database, wall_clock_ms
@@ -45,6 +45,7 @@ SCOPES = (
     "exports:read",
     "deliveries:write",
     "traces:write",
+    "devices:write",
     "admin",
 )
 """What a key may be allowed to do; ``admin`` is everything, writing implies reading."""
@@ -54,6 +55,7 @@ USED_EVERY_MS = 60_000
 """How exact `ApiKey.last_used_ms` is: a write per request would be too dear."""
 
 _DIGITS = string.digits + string.ascii_letters
+_NOBODY = bytes(32)
 _ID, _SECRET, _CRC = 12, 43, 6  # characters; 62 ** 43 > 2 ** 256, 62 ** 6 > 2 ** 32
 
 _key = tables.api_key
@@ -132,28 +134,57 @@ class Keys:
         problems = _problems(name, scopes, expires_ms, now_ms)
         if problems:
             raise InvalidInput(*problems)
-        key = ApiKey(
-            id=_random(_ID),
-            name=name,
-            scopes=frozenset(scopes),
-            created_ms=now_ms,
-            expires_ms=expires_ms,
-        )
-        body = f"{PREFIX}{key.id}_{_random(_SECRET)}"
-        plain = body + _checksum(body)
         with self._database.write() as connection:
-            connection.execute(
-                sa.insert(_key).values(
-                    id=key.id,
-                    name=name,
-                    digest=_digest(plain),
-                    scopes=to_json(sorted(key.scopes)),
-                    created_ms=now_ms,
-                    expires_ms=expires_ms,
-                )
-            )
+            plain, key = _make(connection, name, frozenset(scopes), now_ms, expires_ms)
             detail = {"name": name, "scopes": sorted(key.scopes), "expires_ms": expires_ms}
             note(connection, now_ms, by, "key.create", key.id, detail)
+        return plain, key
+
+    def rotate_key(self, id: str, *, overlap_ms: int, by: str = "") -> tuple[str, ApiKey]:
+        """Make another key of the same name and scopes; the old one ends after a while.
+
+        Parameters
+        ----------
+        id
+            The old key.
+        overlap_ms
+            How long both work; 0 ends the old one now. It never prolongs the old one.
+        by
+            Who does it, for the audit log; empty keeps it out of there.
+
+        Returns
+        -------
+        plain : str
+            The new key. It can't be shown again.
+        key : ApiKey
+            Valid for as long as the old one was when it was made.
+
+        Raises
+        ------
+        NotFound
+            There is no key of this id.
+        Conflict
+            It is revoked or has expired: nothing is left to be handed over.
+        """
+        now_ms = self._now_ms()
+        with self._database.write() as connection:
+            row = connection.execute(sa.select(*_COLUMNS).where(_key.c.id == id)).one_or_none()
+            if row is None:
+                raise NotFound("API key", id)
+            old = _read(row)
+            if old.revoked_ms is not None:
+                raise Conflict(f"the API key {id} is revoked; make a new one")
+            if old.expires_ms is not None and old.expires_ms <= now_ms:
+                raise Conflict(f"the API key {id} has expired; make a new one")
+            ends_ms = now_ms + overlap_ms
+            expires_ms = None
+            if old.expires_ms is not None:
+                ends_ms = min(ends_ms, old.expires_ms)
+                expires_ms = now_ms + old.expires_ms - old.created_ms
+            plain, key = _make(connection, old.name, old.scopes, now_ms, expires_ms)
+            connection.execute(sa.update(_key).where(_key.c.id == id).values(expires_ms=ends_ms))
+            detail = {"name": key.name, "new": key.id, "old_expires_ms": ends_ms}
+            note(connection, now_ms, by, "key.rotate", id, detail)
         return plain, key
 
     def authenticate(self, plain: str, now_ms: int) -> ApiKey | None:
@@ -174,11 +205,14 @@ class Keys:
         claimed = _id_of(plain)
         if claimed is None:
             return None
+        digest = _digest(plain)
         with self._database.read() as connection:
             row = connection.execute(
                 sa.select(*_COLUMNS, _key.c.digest).where(_key.c.id == claimed)
             ).one_or_none()
-        if row is None or not hmac.compare_digest(row.digest, _digest(plain)):
+        # the same work whether or not there is such a key: time tells nobody which ids exist
+        proven = hmac.compare_digest(_NOBODY if row is None else row.digest, digest)
+        if row is None or not proven:
             return None
         key = _read(row)
         if key.revoked_ms is not None or (key.expires_ms is not None and key.expires_ms <= now_ms):
@@ -222,6 +256,32 @@ class Keys:
                 )
         except StoreError as error:
             log.warning("use of a key not noted", key=key.id, error=str(error))
+
+
+def _make(
+    connection: sa.Connection,
+    name: str,
+    scopes: frozenset[str],
+    now_ms: int,
+    expires_ms: int | None,
+) -> tuple[str, ApiKey]:
+    """Write a new key; return it in plain, and what is known of it."""
+    key = ApiKey(
+        id=_random(_ID), name=name, scopes=scopes, created_ms=now_ms, expires_ms=expires_ms
+    )
+    body = f"{PREFIX}{key.id}_{_random(_SECRET)}"
+    plain = body + _checksum(body)
+    connection.execute(
+        sa.insert(_key).values(
+            id=key.id,
+            name=name,
+            digest=_digest(plain),
+            scopes=to_json(sorted(scopes)),
+            created_ms=now_ms,
+            expires_ms=expires_ms,
+        )
+    )
+    return plain, key
 
 
 def _problems(

@@ -10,6 +10,9 @@ devices that all move, where the log holds few of them twice, it still halves th
 
 What is true is the tables with the log applied over them, in its order. `load_devices` and
 `load_members` read just that, so a process that is killed at any moment finds its last commit.
+
+A device that is erased is cut out of the entries of the log that hold it (`forget`), whoever wrote
+them. So whoever finds an erasure that he did not follow reads the log again, too.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import sqlalchemy as sa
 from geotarget.errors import StoreError
 from geotarget.model import BatchWrite, MemberRow
 from geotarget.store.database import cursor_of
+from geotarget.store.tombstones import LAST_ERASURE
 
 FOLDED_AT_ONCE = 2
 """Most log rows that one transaction folds: the log shrinks, and no batch waits for long."""
@@ -37,6 +41,11 @@ _decode_devices = msgspec.msgpack.Decoder(list[str]).decode
 _decode_members = msgspec.msgpack.Decoder(tuple[list[_Member], list[Pair]]).decode
 _NO_MEMBERS = _encode(((), ()))
 
+_NEWEST = f"SELECT coalesce(max(seq), 0), {LAST_ERASURE} FROM live_log"  # noqa: S608 - our own text
+_NAMING = """
+SELECT seq, devices, members, states FROM live_log
+WHERE instr(devices, CAST(?1 AS BLOB)) > 0 OR instr(members, CAST(?1 AS BLOB)) > 0 ORDER BY seq
+"""
 _UPSERT_DEVICE = """
 INSERT INTO device (device, state) VALUES (?, ?)
 ON CONFLICT (device) DO UPDATE SET state = excluded.state
@@ -85,6 +94,7 @@ class LiveLog:
     def __init__(self, *, max_rows: int, max_bytes: int) -> None:
         self._max_rows = max_rows
         self._max_bytes = max_bytes
+        self._erasure = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -113,9 +123,10 @@ class LiveLog:
         """
         _check_width(batch)
         cursor = cursor_of(connection)
-        (last_seq,) = cursor.execute("SELECT coalesce(max(seq), 0) FROM live_log").fetchone()
-        if last_seq != self._last_seq:
+        last_seq, erasure = cursor.execute(_NEWEST).fetchone()
+        if (last_seq, erasure) != (self._last_seq, self._erasure):
             self._follow(cursor)
+            self._erasure = erasure
         done = self._fold(cursor)
         if not (batch.devices or batch.members_put or batch.members_removed):
             return done
@@ -155,7 +166,7 @@ class LiveLog:
         self._last_pair.update(dict.fromkeys(entry.pairs, entry.seq))
 
     def _follow(self, cursor: Any) -> None:
-        """Learn what is in the log: at the start, and when another process wrote."""
+        """Learn what is in the log: at the start, when others wrote, when somebody was erased."""
         self._forget()
         rows = cursor.execute(
             "SELECT seq, length(devices) + length(members) + length(states), devices, members "
@@ -293,6 +304,46 @@ def load_members(connection: sa.Connection) -> list[MemberRow]:
             members.pop(pair, None)
         members.update({row[:2]: row for row in put})
     return [MemberRow(*row) for row in members.values()]
+
+
+def forget(cursor: Any, device: str) -> tuple[int, int]:
+    """Take a device out of the tables and of the log, inside the caller's write transaction.
+
+    Entries of the log that hold it are written anew without it; one that held nothing else stays
+    as an empty one, for the numbering. Some milliseconds, and as much more as those entries are
+    large.
+
+    Returns
+    -------
+    states : int
+        1 if it was known, else 0.
+    memberships : int
+        How many it had.
+    """
+    cursor.execute("DELETE FROM device WHERE device = ?", (device,))
+    known = bool(cursor.rowcount)
+    rows = cursor.execute("SELECT zone FROM membership WHERE device = ?", (device,))
+    zones = {zone for (zone,) in rows}
+    cursor.execute("DELETE FROM membership WHERE device = ?", (device,))
+    for seq, devices, members, states in cursor.execute(_NAMING, (device,)).fetchall():
+        ids = _decode_devices(devices)
+        if device in ids:
+            known = True
+            width, at = len(states) // len(ids), ids.index(device)
+            del ids[at]
+            states = states[: at * width] + states[(at + 1) * width :]  # noqa: PLW2901 - what is left of it
+        put, removed = _decode_members(members)
+        zones -= {zone for of, zone in removed if of == device}
+        zones |= {row[1] for row in put if row[0] == device}
+        left = (
+            [row for row in put if row[0] != device],
+            [pair for pair in removed if pair[0] != device],
+        )
+        cursor.execute(
+            "UPDATE live_log SET devices = ?, members = ?, states = ? WHERE seq = ?",
+            (_encode(ids), _encode(left), states, seq),
+        )
+    return int(known), len(zones)
 
 
 def _columns(row: MemberRow) -> _Member:

@@ -6,12 +6,14 @@ look without the write lock first, because a sender asks far more often than the
 
 Attempts are written in bulk, and the same attempt twice has the effect of one. A delivery that was
 delivered stays delivered, whatever a slower sender says of it later.
+
+Those of one device wait for each other where their endpoint wants that (`ordering`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -21,6 +23,7 @@ from geotarget.store.appending import count
 from geotarget.store.counting import count_delivered
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
+from geotarget.store.ordering import IS_BEHIND, PARKED_MS, release
 
 log = structlog.get_logger(__name__)
 
@@ -31,14 +34,20 @@ SELECT asked.value FROM json_each(?) AS asked WHERE EXISTS (
   SELECT 1 FROM delivery INDEXED BY delivery_due
   WHERE endpoint = asked.value AND state = 'pending' AND next_attempt_ms <= ?)
 """
-_OLDEST_DUE = """
-SELECT seq, next_attempt_ms, webhook_id, endpoint, type, body, attempts, expires_ms
-FROM delivery INDEXED BY delivery_due CROSS JOIN delivery_body ON delivery_body.delivery = seq
+_OLDEST_DUE = f"""
+SELECT seq, next_attempt_ms, webhook_id, endpoint, type,
+  CASE WHEN {IS_BEHIND} THEN NULL
+  ELSE (SELECT body FROM delivery_body WHERE delivery_body.delivery = waiting.seq) END,
+  attempts, expires_ms
+FROM delivery AS waiting INDEXED BY delivery_due
 WHERE endpoint = ? AND state = 'pending' AND next_attempt_ms <= ?
-ORDER BY next_attempt_ms, seq LIMIT ?
-"""
+ORDER BY next_attempt_ms, seq
+"""  # noqa: S608 - our own names
+_BODY = 5
+"""Place of the body in such a row; None: it has to wait for an earlier one."""
+
 _FIND = """
-SELECT webhook_id, endpoint, seq, state, attempts
+SELECT webhook_id, endpoint, seq, state, attempts, ordered, device
 FROM json_each(?) AS asked CROSS JOIN delivery
 WHERE webhook_id = json_extract(asked.value, '$[0]')
   AND endpoint = json_extract(asked.value, '$[1]')
@@ -77,6 +86,8 @@ class Outbox:
     def claim(self, *, now_ms: int, limits: Mapping[str, int], lease_ms: int) -> list[Claimed]:
         """Lease due deliveries; nobody else gets them until the lease runs out.
 
+        Never two ordered ones of a device, nor one while an earlier one waits.
+
         Parameters
         ----------
         now_ms
@@ -104,16 +115,49 @@ class Outbox:
         with self._database.write() as connection:
             cursor = cursor_of(connection)
             rows: list[tuple[Any, ...]] = []
+            behind: list[int] = []
             for (endpoint,) in due:
-                rows += cursor.execute(_OLDEST_DUE, (endpoint, now_ms, limits[endpoint])).fetchall()
+                most = len(rows) + limits[endpoint]
+                for row in cursor.execute(_OLDEST_DUE, (endpoint, now_ms)):
+                    if row[_BODY] is None:
+                        behind.append(row[0])
+                        continue
+                    rows.append(row)
+                    if len(rows) == most:
+                        break
             cursor.executemany(
                 "UPDATE delivery SET next_attempt_ms = ? WHERE seq = ?",
-                [(now_ms + lease_ms, row[0]) for row in rows],
+                [(now_ms + lease_ms, row[0]) for row in rows]
+                + [(PARKED_MS, seq) for seq in behind],
             )
         rows.sort(key=lambda row: (row[1], row[0]))
         return [Claimed(*row[2:]) for row in rows]
 
-    def mark(self, attempts: Sequence[Attempt]) -> None:
+    def bring_forward(self, *, now_ms: int, by_ms: int) -> int:
+        """Let what waits for a later time go so much sooner: the time of day was set back.
+
+        What waits for an earlier delivery waits on, and what is due already stays.
+
+        Returns
+        -------
+        int
+            How many deliveries.
+
+        Raises
+        ------
+        StoreError
+            Nothing was written.
+        """
+        with self._database.write() as connection:
+            cursor = cursor_of(connection)
+            cursor.execute(
+                "UPDATE delivery SET next_attempt_ms = max(?, next_attempt_ms - ?) "
+                "WHERE state = 'pending' AND next_attempt_ms > ? AND next_attempt_ms < ?",
+                (now_ms, by_ms, now_ms, PARKED_MS),
+            )
+            return int(cursor.rowcount)
+
+    def mark(self, attempts: Sequence[Attempt]) -> Collection[str]:
         """Write down what came of attempts.
 
         An offer's first acceptance counts in the tally of its decision as ``delivered``: one for
@@ -127,13 +171,19 @@ class Outbox:
             One that says less than what is known (a failure, of what was delivered meanwhile) is
             recorded, but changes no state.
 
+        Returns
+        -------
+        collection of str
+            Endpoints for which something became due by it: an ordered delivery that waited for one
+            of these.
+
         Raises
         ------
         StoreError
             Nothing is written: the same attempts may be given again.
         """
         if not attempts:
-            return
+            return ()
         changes: Counter[str] = Counter()
         with self._database.write() as connection:
             cursor = cursor_of(connection)
@@ -142,12 +192,13 @@ class Outbox:
             updates: dict[int, tuple[Any, ...]] = {}
             accepted: dict[int, str] = {}
             said: Counter[int] = Counter()
+            ended: list[tuple[str, str]] = []
             for each in attempts:
                 found = known.get((each.webhook_id, each.endpoint))
                 if found is None:
-                    log.warning("attempt of an unknown delivery", endpoint=each.endpoint)
+                    log.info("attempt of a delivery that has gone", endpoint=each.endpoint)
                     continue
-                seq, before, tried = found
+                seq, before, tried, ordered, device = found
                 cursor.execute(_INSERT_ATTEMPT, _columns(seq, each))
                 if not cursor.rowcount:
                     continue
@@ -160,7 +211,9 @@ class Outbox:
                 changes[f"deliveries_{after}"] += 1
                 if after == DELIVERED and (decision := decision_of(each.webhook_id)):
                     accepted[seq] = decision
-                known[each.webhook_id, each.endpoint] = (seq, after, tried + 1)
+                if ordered and after != PENDING:
+                    ended.append((each.endpoint, device))
+                known[each.webhook_id, each.endpoint] = (seq, after, tried + 1, ordered, device)
                 finished_ms = None if after == PENDING else each.started_ms + each.duration_ms
                 updates[seq] = (
                     after, tried + 1, each.next_attempt_ms, each.status, finished_ms, seq,
@@ -170,6 +223,7 @@ class Outbox:
                 asked = to_json([(decision, seq, said[seq]) for seq, decision in accepted.items()])
                 count_delivered(cursor, cursor.execute(_FIRST_ACCEPTED, (asked,)).fetchall())
             count(cursor, changes)
+            return release(cursor, ended)
 
     def outbox_size(self) -> tuple[int, int | None]:
         """Return how many deliveries wait, and when the oldest of them was made (or None)."""
@@ -188,7 +242,8 @@ class Outbox:
         """Send a delivery again, delivered or not, with a fresh count of attempts.
 
         Its expiry is lifted, for whoever asks for a replay wants it sent; the attempts made so far
-        stay in the history. The bytes are the same, so receivers recognise the repetition.
+        stay in the history. The bytes are the same, so receivers recognise the repetition. An
+        ordered one comes before all later ones of its device that still wait.
 
         Parameters
         ----------

@@ -8,14 +8,14 @@ read anew with every batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from geotarget.model import Hours, Profile
-from geotarget.store import erasing
 from geotarget.store.audit import note
 from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import from_json, to_json
+from geotarget.store.tombstones import PROFILE, pseudonym
 
 _OF_DEVICES = """
 SELECT asked.value, coalesce(link.profile, asked.value), attributes, consent, external_ids,
@@ -58,7 +58,7 @@ class Profiles:
         self._database = database
         self._now_ms = now_ms
 
-    def put_profile(self, profile: Profile, *, keep_links: bool = False) -> Profile:
+    def put_profile(self, profile: Profile, *, keep_links: bool = False, by: str = "") -> Profile:
         """Store a profile, in place of what was known of it; gates see it from the next batch on.
 
         Parameters
@@ -67,6 +67,9 @@ class Profiles:
             Its `devices` are linked to it, and taken from whoever had them.
         keep_links
             Leave its links as they are, whatever `devices` says.
+        by
+            Who does it, for the audit log, which keeps what changes in its consent, under a
+            pseudonym, and nothing else; empty keeps that out of there.
 
         Returns
         -------
@@ -80,7 +83,12 @@ class Profiles:
         """
         with self._database.write() as connection:
             cursor = cursor_of(connection)
+            before = _find(cursor, profile.id) if by else None
+            changed = _consent_changed({} if before is None else before.consent, profile.consent)
             write_profiles(cursor, [(profile, keep_links)], now_ms=self._now_ms())
+            if by and changed:
+                who = pseudonym(cursor, PROFILE, profile.id)
+                note(connection, self._now_ms(), by, "profile.consent", who, changed)
             stored = _find(cursor, profile.id)
         assert stored is not None
         return stored
@@ -90,17 +98,6 @@ class Profiles:
         with self._database.write() as connection:
             rows = [(profile, keep_links) for profile in profiles]
             write_profiles(cursor_of(connection), rows, now_ms=self._now_ms())
-
-    def delete_profile(self, id: str, *, by: str = "") -> bool:
-        """Forget all that is known of a profile; see `erasing`. False when nothing was stored.
-
-        `by` is who did it, for the audit log; empty keeps it out of there.
-        """
-        with self._database.write() as connection:
-            gone = erasing.erase(cursor_of(connection), id)
-            if gone:
-                note(connection, self._now_ms(), by, "profile.delete", id)
-        return gone
 
     def profile(self, id: str) -> Profile | None:
         """Return what is stored of a profile, with its devices; None when nothing is."""
@@ -177,6 +174,17 @@ def read_profile(
         external_ids=from_json(external_ids),
         quiet_hours=None if quiet_hours is None else Hours(*from_json(quiet_hours)),
     )
+
+
+def _consent_changed(
+    before: Mapping[str, bool], after: Mapping[str, bool]
+) -> dict[str, bool | None]:
+    """Return the purposes whose consent is another one now; None: nothing is known any more."""
+    return {
+        purpose: after.get(purpose)
+        for purpose in sorted({*before, *after})
+        if before.get(purpose) != after.get(purpose)
+    }
 
 
 def _find(cursor: Any, id: str) -> Profile | None:

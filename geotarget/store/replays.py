@@ -17,6 +17,7 @@ from geotarget.errors import InvalidInput, Problem
 from geotarget.store.appending import count
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
+from geotarget.store.ordering import PARKED_MS
 from geotarget.store.outbox import DELIVERED, FAILED, PENDING
 from geotarget.store.pages import read_cursor, write_cursor
 from geotarget.store.tables import STRETCH_BITS
@@ -205,8 +206,9 @@ def _statement(
     values += named.values()
     terms.append("state IN (SELECT value FROM json_each(?))")
     values.append(to_json(list(what.states)))
-    terms.append("(state <> 'pending' OR next_attempt_ms > ?)")
-    values.append(now_ms + UNDER_WAY_MS)
+    # what waits for an earlier one of its device goes when that one has gone
+    terms.append("(state <> 'pending' OR (next_attempt_ms > ? AND next_attempt_ms < ?))")
+    values += [now_ms + UNDER_WAY_MS, PARKED_MS]
     if EXPIRED not in what.states:
         terms.append("(expires_ms IS NULL OR expires_ms > ?)")
         values.append(now_ms)

@@ -59,6 +59,9 @@ _OLDEST_CONVERSIONS = "SELECT seq, received_ms FROM conversion ORDER BY seq LIMI
 _CHANGES = """
 SELECT rowid, profile, changed_ms FROM behaviour WHERE rowid > ? ORDER BY rowid LIMIT ?
 """
+_OLD_TOMBSTONES = """
+DELETE FROM tombstone WHERE digest IN (SELECT digest FROM tombstone WHERE erased_ms < ? LIMIT ?)
+"""
 _FORGET = """
 DELETE FROM behaviour WHERE changed_ms < ? AND profile IN (SELECT value FROM json_each(?))
 """
@@ -78,12 +81,15 @@ class Keep:
         After they were reported.
     behaviour
         After something was added to it last.
+    tombstones
+        After the erasure.
     """
 
     history: int = 0
     deliveries: int = 0
     conversions: int = 0
     behaviour: int = 0
+    tombstones: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +161,8 @@ class Retention:
                 yield from self._drop_history(of, now_ms - days * DAY_MS, rows_at_once)
         if keep.conversions:
             yield from self._drop_conversions(now_ms - keep.conversions * DAY_MS, rows_at_once)
+        if keep.tombstones:
+            yield from self._drop_tombstones(now_ms - keep.tombstones * DAY_MS, rows_at_once)
         if keep.behaviour:
             yield from self._forget(now_ms - keep.behaviour * DAY_MS, rows_at_once)
 
@@ -194,6 +202,16 @@ class Retention:
             if len(old) < most:
                 return
 
+    def _drop_tombstones(self, before_ms: int, most: int) -> Iterator[Dropped]:
+        done = most
+        while done == most:
+            with self._database.write() as connection:
+                cursor = cursor_of(connection)
+                cursor.execute(_OLD_TOMBSTONES, (before_ms, most))
+                done = int(cursor.rowcount)
+            if done:
+                yield Dropped("tombstone", done)
+
     def _forget(self, before_ms: int, most: int) -> Iterator[Dropped]:
         after = _EARLIEST
         while True:
@@ -229,9 +247,14 @@ def _drop(cursor: Any, of: _Old, found: list[Any], before_ms: int) -> int:
     done = int(cursor.rowcount)
     count(cursor, changes)
     if before is not None and cursor.execute(last).fetchone()[0] != before:
-        stretch = (before >> STRETCH_BITS) + 1
-        cursor.execute(_KEEP_NUMBERING, (of.table, stretch, _LATEST, _EARLIEST))
+        keep_numbering(cursor, of.table, before)
     return done
+
+
+def keep_numbering(cursor: Any, table: str, last: int) -> None:
+    """Keep numbers from being given twice when the last row of a history table has gone."""
+    stretch = (last >> STRETCH_BITS) + 1
+    cursor.execute(_KEEP_NUMBERING, (table, stretch, _LATEST, _EARLIEST))
 
 
 def _narrow(cursor: Any, of: _Old, stretch: int) -> None:

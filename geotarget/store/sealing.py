@@ -1,8 +1,9 @@
-"""Secrets at rest: endpoint secrets are encrypted under a key that is not in the database.
+"""Secrets at rest: those of endpoints are encrypted under a key that is not in the database.
 
-Whoever gets hold of a copy of the database alone, of a backup say, can't sign webhooks with it. The
-key is given by the operator, or made once and kept in ``secret.key`` beside the database, readable
-to its owner only: then copy that file somewhere else than the backups.
+So are the headers that go with their webhooks, for tokens stand there. Whoever gets hold of a copy
+of the database alone, of a backup say, can't sign webhooks with it, nor use such a token. The key
+is given by the operator, or made once and kept in ``secret.key`` beside the database, readable to
+its owner only: then copy that file somewhere else than the backups.
 
 Fernet of `cryptography` (AES-128-CBC with HMAC-SHA-256): what is damaged or sealed under another
 key is recognised. Opening a secret takes 8 µs, when the catalogue is read and not for each
@@ -17,7 +18,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from geotarget.errors import Problem, SettingsError, StoreError
+from geotarget.key_files import make_key_file, warn_if_anybody_reads
 from geotarget.store import tables, targeting_tables
 from geotarget.store.database import Database
 
@@ -141,14 +142,13 @@ def _seal_all(database: Database, connection: sa.Connection, seal: Seal, secret_
             "to the new key, a comma and the old one"
         )
     connection.exec_driver_sql("PRAGMA secure_delete=ON")  # zeros over what is replaced
-    columns = (_endpoint.c.id, _endpoint.c.secret, _endpoint.c.previous_secret)
-    for name, *secrets in connection.execute(sa.select(*columns)).all():
+    columns = (_endpoint.c.secret, _endpoint.c.previous_secret, _endpoint.c.headers)
+    for name, *secrets in connection.execute(sa.select(_endpoint.c.id, *columns)).all():
         plain = secrets if check is None else [seal.open(each) for each in secrets]
-        secret, previous = (seal.close(each) for each in plain)
         connection.execute(
             sa.update(_endpoint)
             .where(_endpoint.c.id == name)
-            .values(secret=secret, previous_secret=previous)
+            .values({c.name: seal.close(each) for c, each in zip(columns, plain, strict=True)})
         )
     connection.execute(sa.delete(_secret).where(_secret.c.name == _CHECK))
     said = seal.close(_SAID.decode()).encode()
@@ -179,6 +179,7 @@ def _keys(database: Path, secret_key: str, *, may_make: bool) -> list[bytes]:
     try:
         with file.open("rb") as opened:
             text = opened.read(MOST_KEY_FILE_BYTES).decode("ascii", errors="replace")
+        warn_if_anybody_reads(file)
     except FileNotFoundError:
         raise StoreError(
             f"the secrets in {database.name} are encrypted and their key is missing: set "
@@ -209,28 +210,8 @@ def _read(text: str, where: str) -> list[bytes]:
 def _make(file: Path) -> None:
     """Make a key; of several processes that start at once, one makes it and all use that one."""
     try:
-        handle, name = tempfile.mkstemp(prefix=FILE, dir=file.parent)  # readable to its owner only
-        try:
-            with os.fdopen(handle, "wb") as opened:
-                opened.write(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
-                opened.flush()
-                os.fsync(opened.fileno())
-            os.link(name, file)
-            _flush(file.parent)
-        finally:
-            Path(name).unlink()
-    except FileExistsError:
-        return
+        make_key_file(file, base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
     except OSError as error:
         raise StoreError(
             f"the key of the secrets, {FILE}, can't be made: {error.strerror}"
         ) from error
-
-
-def _flush(folder: Path) -> None:
-    """See to it that a new name is on the disk before anything rests on it."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -23,6 +23,7 @@ from geotarget.store.committed import Committed
 from geotarget.store.conversions import Conversions
 from geotarget.store.database import Database, wall_clock_ms
 from geotarget.store.endpoints import Endpoints
+from geotarget.store.erasures import Erasures
 from geotarget.store.figures import Figures
 from geotarget.store.footfall import Places
 from geotarget.store.history import History
@@ -36,6 +37,7 @@ from geotarget.store.replays import Replays
 from geotarget.store.results import Results
 from geotarget.store.retention import Retention
 from geotarget.store.sealing import Seal, unlock
+from geotarget.store.tombstones import Tombstones
 from geotarget.store.traces import MOST_TRACES, Traces
 from geotarget.store.visitors import Visitors
 from geotarget.store.zones import Zones
@@ -59,6 +61,8 @@ class Store(
     Audiences,
     Audit,
     Profiles,
+    Erasures,
+    Tombstones,
     People,
     Imports,
     Keys,

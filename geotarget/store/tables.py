@@ -93,6 +93,10 @@ endpoint = sa.Table(
     Column("failing_since_ms", BigInteger),
     Column("rate_per_s", Float),
     Column("concurrency", Integer),
+    Column("headers", Text, nullable=False, server_default=sa.text("''")),
+    Column("delays_s", Text),
+    Column("ordered", Boolean, nullable=False, server_default=sa.text("0")),
+    Column("position", Text, nullable=False, server_default=sa.text("''")),
 )
 profile = sa.Table(
     "profile",
@@ -213,6 +217,7 @@ delivery = sa.Table(
     Column("next_attempt_ms", BigInteger, nullable=False),
     Column("status", Integer),
     Column("finished_ms", BigInteger),
+    Column("ordered", Boolean, nullable=False, server_default=sa.text("0")),
     sa.UniqueConstraint("webhook_id", "endpoint"),
 )
 delivery_body = sa.Table(
@@ -282,6 +287,31 @@ _partial("decision_fired", decision.c.seq, where="gate = 'fired'")
 _partial("delivery_failed", delivery.c.seq, where="state = 'failed'")
 _partial("delivery_due", delivery.c.endpoint, delivery.c.next_attempt_ms, where="state = 'pending'")
 _partial("delivery_oldest", delivery.c.created_ms, where="state = 'pending'")
+_partial(
+    "delivery_in_order",
+    *(delivery.c.endpoint, delivery.c.device, delivery.c.seq),
+    where="state = 'pending' AND ordered",
+)
+
+# -- people who were erased -----------------------------------------------------------------
+
+erasure = sa.Table(
+    "erasure",
+    metadata,
+    Column("seq", NUMBER, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("erased_ms", BigInteger, nullable=False),
+    Column("receipt", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+tombstone = sa.Table(
+    "tombstone",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("erased_ms", BigInteger, nullable=False, index=True),
+    Column("erasure", NUMBER, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
 
 # -- traces ---------------------------------------------------------------------------------
 

@@ -19,7 +19,9 @@ from sqlalchemy.dialects.sqlite import insert
 from geotarget.errors import InvalidInput, Problem
 from geotarget.model import Trace
 from geotarget.store import tables
+from geotarget.store.audit import note
 from geotarget.store.database import Database, cursor_of, wall_clock_ms
+from geotarget.store.tombstones import DEVICE, pseudonym
 
 DAY_MS = 86_400_000
 LONGEST_MS = 7 * DAY_MS
@@ -74,8 +76,11 @@ class Traces:
         with self._database.read() as connection:
             return connection.execute(query).scalar_one_or_none()
 
-    def set_trace(self, device: str, until_ms: int | None) -> None:
+    def set_trace(self, device: str, until_ms: int | None, *, by: str = "") -> None:
         """Trace the pings of a device until then; None ends it and keeps what was traced.
+
+        `by` is who does it, for the audit log, which keeps the device under a pseudonym; empty
+        keeps it out of there.
 
         Raises
         ------
@@ -96,9 +101,12 @@ class Traces:
             )
         with self._database.write() as connection:
             drop_old(cursor_of(connection), now_ms)
+            who = pseudonym(cursor_of(connection), DEVICE, device) if by else ""
             if until_ms is None:
                 connection.execute(sa.delete(_switch).where(_switch.c.device == device))
+                note(connection, now_ms, by, "trace.end", who)
                 return
+            note(connection, now_ms, by, "trace.begin", who, {"until_ms": until_ms})
             connection.execute(
                 insert(_switch)
                 .values(device=device, until_ms=until_ms)
@@ -141,10 +149,18 @@ class Traces:
         found.reverse()
         return found
 
-    def forget_traces(self, device: str) -> int:
-        """Drop all traces of a device and end its switch; returns how many there were."""
+    def forget_traces(self, device: str, *, by: str = "") -> int:
+        """Drop all traces of a device and end its switch; returns how many there were.
+
+        `by` is who does it, for the audit log; empty keeps it out of there.
+        """
         with self._database.write() as connection:
-            return forget(cursor_of(connection), device)
+            cursor = cursor_of(connection)
+            dropped = forget(cursor, device)
+            if by:
+                who = pseudonym(cursor, DEVICE, device)
+                note(connection, self._now_ms(), by, "trace.forget", who, {"count": dropped})
+        return dropped
 
 
 def write(cursor: Any, traces: Sequence[Trace], *, recorded_ms: int, most: int) -> None:

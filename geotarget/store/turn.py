@@ -21,6 +21,7 @@ from geotarget.store import appending, counting, footfall, live, traces
 from geotarget.store.database import cursor_of
 from geotarget.store.documents import to_json
 from geotarget.store.profiles import find_profiles
+from geotarget.store.tombstones import LAST_ERASURE
 
 _FIRED = """
 SELECT campaign, profile, last_fired_ms, fired
@@ -128,6 +129,14 @@ class Turn:
         if not decisions:
             return set()
         return {id_ for (id_,) in self._cursor.execute(_DECIDED, (to_json(decisions),))}
+
+    def last_erasure(self) -> int:
+        """Return the number of the last erasure; 0 when nobody was ever erased.
+
+        Whoever decided upon state in memory that does not follow it must not write.
+        """
+        (last,) = self._cursor.execute(f"SELECT {LAST_ERASURE}").fetchone()
+        return int(last)
 
     # -- the write --------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ validated again: 10,000 zones load in 0.1 s.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -23,11 +23,15 @@ import sqlalchemy as sa
 from geotarget.errors import InvalidZone, Problem
 from geotarget.model import EntryPolicy, Zone
 from geotarget.store import tables
-from geotarget.store.database import Database
+from geotarget.store.audit import note
+from geotarget.store.database import Database, wall_clock_ms
 from geotarget.store.documents import from_json, to_json
 from geotarget.store.pages import Page, check_limit, cut, read_cursor
 
 CHUNK = 5_000
+MOST_NOTED = 50
+"""Ids that one audit entry names; its `revision` finds the rest."""
+
 METRES_PER_DEGREE = 111_195.0
 
 _zone = tables.zone
@@ -72,23 +76,28 @@ class Zones:
     ----------
     database
         Where to.
+    now_ms
+        The clock.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, now_ms: Callable[[], int] = wall_clock_ms) -> None:
         self._database = database
+        self._now_ms = now_ms
 
     def catalog_revision(self) -> int:
         """Return the revision of the catalogue: 0 when empty, one more with every change."""
         with self._database.read() as connection:
             return _revision(connection)
 
-    def put_zones(self, zones: Sequence[Zone]) -> list[Zone]:
+    def put_zones(self, zones: Sequence[Zone], *, by: str = "") -> list[Zone]:
         """Store zones in one transaction; those that are stored just so keep their revision.
 
         Parameters
         ----------
         zones
             Each id once. `revision` and `key` are ignored.
+        by
+            Who does it, for the audit log: one entry for all that changed. Empty keeps it out.
 
         Returns
         -------
@@ -113,11 +122,15 @@ class Zones:
                 for row in changed:
                     row["revision"] = revision
                 _write(connection, changed, known)
+                self._note(connection, by, "zone.put", [row["id"] for row in changed], revision)
                 known |= _known(connection, [row["id"] for row in changed])
         return [replace(zone, key=known[zone.id][0], revision=known[zone.id][1]) for zone in zones]
 
-    def delete_zones(self, ids: Sequence[str]) -> list[str]:
-        """Delete zones and remember that they were; returns the ids that existed."""
+    def delete_zones(self, ids: Sequence[str], *, by: str = "") -> list[str]:
+        """Delete zones and remember that they were; returns the ids that existed.
+
+        `by` is who does it, for the audit log; empty keeps it out of there.
+        """
         with self._database.write() as connection:
             known = _known(connection, ids)
             existed = [name for name in dict.fromkeys(ids) if name in known]
@@ -130,7 +143,17 @@ class Zones:
                 connection.execute(
                     sa.insert(_tombstone), [{"id": name, "revision": revision} for name in existed]
                 )
+                self._note(connection, by, "zone.delete", existed, revision)
         return existed
+
+    def _note(
+        self, connection: sa.Connection, by: str, action: str, ids: Sequence[str], revision: int
+    ) -> None:
+        """Add one audit entry for a change, however many zones it has."""
+        detail: dict[str, Any] = {"revision": revision}
+        if len(ids) > 1:
+            detail |= {"count": len(ids), "ids": list(ids[:MOST_NOTED])}
+        note(connection, self._now_ms(), by, action, ids[0] if len(ids) == 1 else "", detail)
 
     def zones(self, *, since_revision: int = 0) -> tuple[list[Zone], list[str]]:
         """Return what changed after a revision; after 0 that is everything.

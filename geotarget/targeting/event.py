@@ -2,8 +2,9 @@
 
 The bytes depend on the decision, the transition and the catalogue, never on the clock: a batch
 that is processed again after a crash makes the same bytes under the same webhook ids, which is
-what lets a receiver recognise a repetition. Bodies never hold coordinates. A body costs some ten
-microseconds, once for all its endpoints.
+what lets a receiver recognise a repetition. Of where a device was a body says what its endpoint
+chose, as far as the operator allows: nothing, unless somebody asked. A body costs some ten
+microseconds, once for all endpoints that are told the same.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import msgspec
 
 from geotarget.model import (
+    POSITIONS,
     Campaign,
     Decision,
     Delivery,
@@ -37,6 +39,26 @@ EVENT_TYPES = (OFFER_TRIGGERED, *TRANSITION_TYPES.values(), ENDPOINT_DISABLED, T
 
 _encode = msgspec.json.Encoder().encode
 
+_NOWHERE: Mapping[str, Any] = {}
+
+
+def chosen_positions(endpoints: Iterable[Endpoint], most: str) -> dict[str, str]:
+    """Return what endpoints are told of positions, by id; those that are told nothing are left out.
+
+    Parameters
+    ----------
+    endpoints
+        All of them, with what they ask for.
+    most
+        The most of `POSITIONS` that any of them gets.
+    """
+    bound = POSITIONS.index(most)
+    return {
+        each.id: POSITIONS[min(POSITIONS.index(each.position), bound)]
+        for each in endpoints
+        if each.position in POSITIONS[1:] and bound and not each.disabled_reason
+    }
+
 
 def deliveries(
     transitions: Sequence[Transition],
@@ -47,8 +69,13 @@ def deliveries(
     endpoints: Mapping[str, Endpoint],
     profiles: Mapping[str, Profile],
     now_ms: int,
+    choices: Mapping[str, str] = _NOWHERE,
+    positions: Mapping[str, Mapping[str, Mapping[str, Any]]] = _NOWHERE,
 ) -> list[Delivery]:
     """Make the deliveries of one batch.
+
+    In the order of the transitions; what one of them is followed by comes before the next one. So
+    the deliveries of a device stand in the order in which they were decided.
 
     ``offer.triggered`` goes to the endpoints of the campaign that fired, unless an endpoint's
     ``events`` leave it out. ``transition.*`` goes to every endpoint whose ``events`` name that
@@ -65,17 +92,30 @@ def deliveries(
         By device.
     now_ms
         Becomes `Delivery.created_ms` and nothing else.
+    choices
+        What endpoints are told of positions, by id; the others are told nothing.
+    positions
+        By choice and transition, for all choices that there are.
     """
     made: list[Delivery] = []
     enabled = [endpoint for endpoint in endpoints.values() if not endpoint.disabled_reason]
+    ordered = {endpoint.id for endpoint in enabled if endpoint.ordered}
     subscribers = {
-        kind: [endpoint.id for endpoint in enabled if event_type in (endpoint.events or ())]
+        kind: _grouped(
+            [endpoint.id for endpoint in enabled if event_type in (endpoint.events or ())], choices
+        )
         for kind, event_type in TRANSITION_TYPES.items()
     }
+    told = {endpoint.id for endpoint in enabled if _wants_offers(endpoint)}
+    fired: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        if decision.fired:
+            fired.setdefault(decision.transition, []).append(decision)
     for transition in transitions:
-        targets = subscribers.get(transition.kind)
-        if targets:
-            body = _transition_body(transition, zones[transition.zone], profiles)
+        for choice, targets in subscribers.get(transition.kind, ()):
+            body = _transition_body(
+                transition, zones[transition.zone], profiles, _place(choice, positions, transition)
+            )
             event_type = TRANSITION_TYPES[transition.kind]
             made += [
                 Delivery(
@@ -86,36 +126,60 @@ def deliveries(
                     created_ms=now_ms,
                     device=transition.device,
                     zone=transition.zone,
+                    ordered=target in ordered,
                 )
                 for target in targets
             ]
-    told = {endpoint.id for endpoint in enabled if _wants_offers(endpoint)}
-    by_id = {transition.id: transition for transition in transitions}
-    for decision in decisions:
-        if not decision.fired:
-            continue
-        campaign = campaigns[decision.campaign]
-        named = dict.fromkeys(campaign.endpoints)
-        targets = [target for target in named if target in told]
-        if targets:
-            passed_on = _attributes(campaign, profiles.get(decision.device))
-            transition = by_id[decision.transition]
-            body = _offer_body(decision, transition, zones[decision.zone], passed_on)
-            made += [
-                Delivery(
-                    webhook_id=f"offer_{decision.id}",
-                    endpoint=target,
-                    type=OFFER_TRIGGERED,
-                    body=body,
-                    created_ms=now_ms,
-                    expires_ms=decision.expires_ms,
-                    device=decision.device,
-                    zone=decision.zone,
-                    campaign=decision.campaign,
+        for decision in fired.get(transition.id, ()):
+            campaign = campaigns[decision.campaign]
+            named = [target for target in dict.fromkeys(campaign.endpoints) if target in told]
+            for choice, targets in _grouped(named, choices):
+                body = _offer_body(
+                    decision,
+                    transition,
+                    zones[decision.zone],
+                    _attributes(campaign, profiles.get(decision.device)),
+                    _place(choice, positions, transition),
                 )
-                for target in targets
-            ]
+                made += [
+                    Delivery(
+                        webhook_id=f"offer_{decision.id}",
+                        endpoint=target,
+                        type=OFFER_TRIGGERED,
+                        body=body,
+                        created_ms=now_ms,
+                        expires_ms=decision.expires_ms,
+                        device=decision.device,
+                        zone=decision.zone,
+                        campaign=decision.campaign,
+                        ordered=target in ordered,
+                    )
+                    for target in targets
+                ]
     return made
+
+
+def _grouped(
+    endpoints: Sequence[str], choices: Mapping[str, str]
+) -> Sequence[tuple[str, Sequence[str]]]:
+    """Group endpoints by what they are told of positions: each group shares its bodies."""
+    if not endpoints:
+        return ()
+    if not choices:
+        return (("", endpoints),)
+    groups: dict[str, list[str]] = {}
+    for each in endpoints:
+        groups.setdefault(choices.get(each, ""), []).append(each)
+    return tuple(groups.items())
+
+
+def _place(
+    choice: str,
+    positions: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    transition: Transition,
+) -> Mapping[str, Any]:
+    """Return the member of a body that tells the position; none for who did not ask for it."""
+    return {"position": positions[choice].get(transition.id)} if choice else _NOWHERE
 
 
 def endpoint_disabled(
@@ -192,7 +256,11 @@ def _attributes(campaign: Campaign, profile: Profile | None) -> dict[str, Any]:
 
 
 def _offer_body(
-    decision: Decision, transition: Transition, zone: Zone, attributes: Mapping[str, Any]
+    decision: Decision,
+    transition: Transition,
+    zone: Zone,
+    attributes: Mapping[str, Any],
+    place: Mapping[str, Any],
 ) -> bytes:
     language = {"language": decision.language} if decision.language else {}
     data = {
@@ -205,16 +273,23 @@ def _offer_body(
         "profile": {"id": decision.profile, "attributes": attributes},
         "zone": _zone(zone, transition),
         "transition": _transition(transition),
+        **place,
     }
     return _json(OFFER_TRIGGERED, decision.decided_ms, data)
 
 
-def _transition_body(transition: Transition, zone: Zone, profiles: Mapping[str, Profile]) -> bytes:
+def _transition_body(
+    transition: Transition,
+    zone: Zone,
+    profiles: Mapping[str, Profile],
+    place: Mapping[str, Any],
+) -> bytes:
     profile = profiles.get(transition.device)
     data = {
         "profile": {"id": profile.id if profile else transition.device, "attributes": {}},
         "zone": _zone(zone, transition),
         "transition": _transition(transition),
+        **place,
     }
     return _json(TRANSITION_TYPES[transition.kind], transition.decided_ms, data)
 

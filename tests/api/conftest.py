@@ -13,7 +13,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from geotarget.api import Services, create_app
+from geotarget.api import Limits, Services, create_app
+from geotarget.api.limits import CallerLimits
 from geotarget.catalog import Catalog
 from geotarget.engine.warm import warm
 from geotarget.ingest import Intake, decode_http
@@ -118,7 +119,11 @@ def api(api_with: Callable[..., Api]) -> Api:
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An application that many tests share: for requests that change nothing."""
+    """An application that many tests share: for requests that change nothing, and many of them."""
     folder = tmp_path_factory.mktemp("lasting")
-    with running_services(folder) as services, running_api(services) as running:
+    patient = Limits(callers=CallerLimits(rate_per_s=1e6, wrong_keys=1_000_000))
+    with (
+        running_services(folder) as services,
+        running_api(replace(services, limits=patient)) as running,
+    ):
         yield running

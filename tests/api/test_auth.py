@@ -83,6 +83,30 @@ def test_a_key_revoked_here_stops_working_at_once(api: Api) -> None:
     assert api.client.get("/v1/zones", headers=header).status_code == 401
 
 
+def test_a_key_is_rotated_without_a_gap(api: Api) -> None:
+    """Both keys work during the overlap; with none the old one stops at once."""
+    made = api.call("POST", "/v1/keys", expect=201, json={"name": "till", "scopes": ["zones:read"]})
+    first = api.call("POST", f"/v1/keys/{made['id']}:rotate", expect=201, json={"overlap_s": 60})
+    assert ("till", ["zones:read"]) == (first["name"], first["scopes"])
+    second = api.call("POST", f"/v1/keys/{first['id']}:rotate", expect=201, json={"overlap_s": 0})
+
+    def status(key: dict[str, Any]) -> int:
+        header = {"Authorization": f"Bearer {key['key']}"}
+        return api.client.get("/v1/zones", headers=header).status_code
+
+    assert [200, 401, 200] == [status(each) for each in (made, first, second)]
+    listed = {
+        each["id"]: each["expires"] for each in api.call("GET", "/v1/keys", expect=200)["items"]
+    }
+    assert listed[made["id"]]
+    assert listed[second["id"]] is None
+    for wrong in ({"overlap_s": -1}, {"overlap_s": 10**9}, {"scopes": ["admin"]}):
+        api.call("POST", f"/v1/keys/{made['id']}:rotate", expect=422, json=wrong)
+    api.call("DELETE", f"/v1/keys/{second['id']}", expect=204)
+    api.call("POST", f"/v1/keys/{second['id']}:rotate", expect=409, json={})
+    api.call("POST", "/v1/keys/nobody:rotate", expect=404, json={})
+
+
 def test_an_expired_key_does_not_work(api: Api, tmp_path: Path) -> None:
     """The store's record says until when."""
     with Store.open(f"sqlite:///{tmp_path / 'geotarget.db'}", now_ms=lambda: 0) as then:
@@ -189,7 +213,7 @@ def test_the_memory_of_keys_is_bounded() -> None:
 
     keeper = Doorkeeper(authenticate)
     for number in range(CACHE_KEYS + 50):
-        keeper._look_up(f"k{number}")
+        keeper._look_up(f"k{number}", str(number).encode())
     assert len(keeper._seen) == CACHE_KEYS
 
 
@@ -213,3 +237,19 @@ def test_metrics_are_open_only_if_asked_for(api_with: Callable[..., Api]) -> Non
     closed, opened = api_with(), api_with(open_metrics=True)
     assert closed.client.get("/metrics", headers={"Authorization": ""}).status_code == 401
     assert opened.client.get("/metrics", headers={"Authorization": ""}).status_code == 200
+
+
+def test_answers_say_what_browsers_and_caches_may_do(lasting: Api) -> None:
+    """Nothing is sniffed, framed or kept, refusals included; only what is public may be kept."""
+    for path in ("/v1/zones", "/v1/zones/nobody", "/v1/nothing", "/livez", "/metrics"):
+        for headers in ({}, {"Authorization": ""}):
+            answer = lasting.client.get(path, headers=headers).headers
+            assert "no-store" == answer["cache-control"], path
+            assert "nosniff" == answer["x-content-type-options"]
+            assert "DENY" == answer["x-frame-options"]
+            assert not [name for name in answer if name.startswith("access-control")]
+    for path in ("/docs", "/openapi.json", "/v1/events"):
+        answer = lasting.client.get(path, headers={"Origin": "https://example.com"}).headers
+        assert "cache-control" not in answer
+        assert "nosniff" == answer["x-content-type-options"]
+        assert not [name for name in answer if name.startswith("access-control")]

@@ -40,7 +40,7 @@ def test_a_profile_is_replaced_and_erased(api: Api) -> None:
     }
     api.call("PUT", url, expect=200, json={"devices": []})
     assert api.call("GET", url, expect=200)["devices"] == []
-    api.call("DELETE", url, expect=204)
+    api.call("DELETE", url, expect=200)
     api.call("GET", url, expect=404)
     api.call("DELETE", url, expect=404)
 
@@ -121,9 +121,34 @@ def test_erasing_takes_back_what_waits_to_be_sent(api: Api) -> None:
     api.call("POST", "/v1/pings", expect=202, json=pings)
     waiting = api.call("GET", "/v1/deliveries?campaign=hello", expect=200)["items"]
     assert sorted(each["device"] for each in waiting) == ["d1", "d2"]
-    api.call("DELETE", "/v1/profiles/aino", expect=204)
+    receipt = api.call("DELETE", "/v1/profiles/aino", expect=200)
     left = api.call("GET", "/v1/deliveries?campaign=hello", expect=200)["items"]
     assert [each["device"] for each in left] == ["d2"]
     api.call("GET", "/v1/profiles/aino/behaviour", expect=404)
-    noted = api.store.audit_page(subject="aino").items
-    assert [(each.actor, each.action) for each in noted] == [("admin", "profile.delete")]
+    moved = api.call("GET", "/v1/transitions", expect=200)["items"]
+    assert {each["device"] for each in moved} == {"d2"}
+    api.call("GET", "/v1/devices/d1", expect=404)
+    (noted,) = api.store.audit_page(subject=receipt["id"]).items
+    assert (noted.actor, noted.action) == ("admin", "profile.erase")
+    assert noted.digest.hex() == receipt["audit"]
+
+
+def test_a_receipt_is_kept_and_old_pings_are_refused(api: Api) -> None:
+    """For who asks with all rights; it names nobody. What is sent again says why it is refused."""
+    api.call("PUT", "/v1/profiles/aino", expect=200, json={"devices": ["d1", "d7"]})
+    old = [ping(device, ago_s=30) for device in ("d1", "d2")]
+    api.call("POST", "/v1/pings", expect=202, json=old)
+    receipt = api.call("DELETE", "/v1/profiles/aino", expect=200)
+    assert receipt["devices"] == 2
+    assert receipt["counts"].items() >= {"links": 2, "profiles": 1, "states": 1}.items()
+    assert receipt == api.call("GET", f"/v1/erasures/{receipt['id']}", expect=200)
+    assert [receipt] == api.call("GET", "/v1/erasures?limit=1", expect=200)["items"]
+    assert not {"aino", "d1", "d7"} & set(str(receipt).replace("'", " ").split())
+    api.call("GET", "/v1/erasures/erasure_0", expect=404)
+    said = api.call("POST", "/v1/pings", expect=202, json=old)
+    assert (said["accepted"], [each["reason"] for each in said["rejected"]]) == (1, ["erased"])
+    assert [] == api.call("GET", "/v1/dead-letters", expect=200)["items"]
+    sold = [{"id": "r1", "profile": "aino", "time": old[0]["ts"]}, {"id": "r2", "profile": "aino"}]
+    done = api.call("POST", "/v1/conversions", expect=200, json=sold)
+    assert done["accepted"] == 1
+    assert "its profile was erased after it happened" in str(done["rejected"])

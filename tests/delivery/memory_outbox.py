@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from geotarget.errors import StoreError
@@ -71,7 +71,19 @@ class MemoryOutbox:
             self._changed.notify_all()
             return claimed
 
-    def mark(self, attempts: Sequence[Attempt]) -> None:
+    def bring_forward(self, *, now_ms: int, by_ms: int) -> int:
+        """Let what waits for a later time go sooner."""
+        with self._changed:
+            waiting = [
+                row
+                for row in self.rows.values()
+                if row.state == "pending" and row.next_attempt_ms > now_ms
+            ]
+            for row in waiting:
+                row.next_attempt_ms = max(now_ms, row.next_attempt_ms - by_ms)
+            return len(waiting)
+
+    def mark(self, attempts: Sequence[Attempt]) -> Collection[str]:
         """Record attempts; the same attempt again changes nothing."""
         with self._changed:
             self._raise("mark")
@@ -85,6 +97,7 @@ class MemoryOutbox:
                 row.state = attempt.state
                 row.next_attempt_ms = attempt.next_attempt_ms
             self._changed.notify_all()
+            return ()
 
     def note_failing(self, id: str, revision: int, since_ms: int | None) -> None:
         """Record what was written down of an endpoint."""

@@ -41,7 +41,7 @@ def test_the_other_endpoints_are_told(tmp_path: Path, capsys: pytest.CaptureFixt
             node.start_delivery()
             assert node.sender is not None
             sender, stop = node.sender, asyncio.Event()
-            sender._delays_s = (0.0, *[0.01] * 50)
+            sender._delays_s, sender._probe_s = (0.0, *[0.01] * 50), 0.01
             running = asyncio.create_task(sender.run(stop))
             made = [Delivery(f"offer_{n}", "crm", "offer.triggered", b"{}", 0) for n in range(3)]
             await asyncio.to_thread(node.store.write_batch, BatchWrite(deliveries=made))

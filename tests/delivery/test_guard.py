@@ -134,6 +134,7 @@ def test_public_urls_are_accepted(url: str) -> None:
         ("https://169.254.169.254/latest/meta-data/", "closed to webhooks"),
         ("https://user:pass@hooks.example.com/", "user or password"),
         ("https://user@hooks.example.com/", "user or password"),
+        ("https://@hooks.example.com/", "user or password"),
         ("https://hooks.example.com@127.0.0.1/", "user or password"),
         ("ftp://hooks.example.com/", "must begin with https://"),
         ("file:///etc/passwd", "must begin with https://"),

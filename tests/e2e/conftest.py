@@ -62,6 +62,7 @@ def mosquitto(tmp_path: Path) -> Iterator[str]:
             "log_dest",
             "password_file",
             "persistence_location",
+            "use_username_as_clientid",
             "user",
         }
     ]

@@ -140,6 +140,33 @@ def test_one_transaction_gets_a_bounded_share() -> None:
     assert {cell(lng, lat) for _, _, lng, lat in rows} == places
 
 
+def test_a_device_is_forgotten_wherever_it_waits() -> None:
+    """In what was noted, in what is put in order, and in what was handed out and not written."""
+    collector, state = Collector(SALT), LiveState()
+    devices = ["phone-1", "phone-2", "phone-3"]
+    places = 2 * MOST_ROWS
+
+    def walk(north: float) -> None:
+        for number in range(places):
+            at = NOON_MS + number, 24.0 + number / 50, north
+            note(collector, state, pings([(device, *at) for device in devices]))
+
+    walk(60.0)
+    assert MOST_ROWS == len(collector.due(60_000))
+    walk(61.0)
+    collector.forget(state._row["phone-2"])
+    collector.forget(7_000_000)
+    expected = {sketches.hash_of(each, SALT) for each in ("phone-1", "phone-3")}
+    rows = drained(collector) + drained(collector, 120_000)
+    assert 2 * places == len(rows)
+    assert {frozenset(expected)} == {
+        frozenset(sketches.from_bytes(row.devices)[:-1].tolist()) for row in rows
+    }
+    assert {2} == {sum(row.accuracies) for row in rows}
+    note(collector, state, pings([("phone-2", NOON_MS, 24.0, 60.0)]))
+    assert 1 == len(drained(collector, 180_000))
+
+
 def test_what_waits_holds_no_device_id_and_no_position() -> None:
     """Neither ids nor coordinates can be found in the rows."""
     collector, state = Collector(SALT), LiveState()

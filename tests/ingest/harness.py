@@ -86,7 +86,8 @@ class Mosquitto:
         text = text.replace("/mosquitto/data", str(folder))
         if not secured:
             lines = text.splitlines()
-            kept = [li for li in lines if not li.startswith(("allow_anon", "password_", "acl_"))]
+            named = ("allow_anon", "password_", "acl_", "use_username")
+            kept = [line for line in lines if not line.startswith(named)]
             text = "\n".join([*kept, "allow_anonymous true"])
         if os.name == "posix" and os.geteuid() == 0:
             text += "\nuser root"  # or it can't write into the folder of the test

@@ -348,14 +348,14 @@ def test_an_earlier_server_of_the_folder_is_named(
 
 def test_the_example_configuration_is_valid(embedded: EmbeddedBroker, tmp_path: Path) -> None:
     """services/nats/nats.conf is what the server takes, and has the rules in it."""
-    from geotarget.ingest.embedded import _find_server
+    from geotarget.ingest.nats_server import find_server
 
     environment = {f"NATS_{name}_PASSWORD": "x" * 12 for name in ("ADMIN", "INGEST", "DEVICE")}
     config = REPOSITORY / "services" / "nats" / "nats.conf"
     text = config.read_text().replace("/var/lib/nats", str(tmp_path / "store"))
     (tmp_path / "nats.conf").write_text(text)
     done = subprocess.run(
-        [str(_find_server(None)), "-t", "-c", str(tmp_path / "nats.conf")],
+        [str(find_server(None)), "-t", "-c", str(tmp_path / "nats.conf")],
         env={**os.environ, **environment},
         check=False,
         capture_output=True,
@@ -388,7 +388,7 @@ def test_warnings_of_the_server_are_passed_on(
 async def _count(broker: EmbeddedBroker) -> int:
     plan = broker._planned
     connection = await nats.connect(
-        f"nats://127.0.0.1:{plan.admin_port}", user="admin", password=plan.admin_password
+        f"nats://127.0.0.1:{plan.admin_port}", user="geotarget.admin", password=plan.admin_password
     )
     found = await connection.jetstream().stream_info("$MQTT_msgs")
     await connection.close()

@@ -15,8 +15,10 @@ from contract_catalogue import (
     ZonesContract,
 )
 from contract_conversions import ConversionsContract
+from contract_erasure import ErasureContract
 from contract_history import HistoryContract
 from contract_keys import KeysContract, RunsContract
+from contract_ordering import OrderingContract
 from contract_outbox import OutboxContract
 from contract_people import ImportsContract, PeopleContract, ProfilesContract
 from contract_replays import ReplaysContract
@@ -31,6 +33,7 @@ class StoreContract(
     TargetingContract,
     ConversionsContract,
     OutboxContract,
+    OrderingContract,
     ReplaysContract,
     HistoryContract,
     TracesContract,
@@ -39,6 +42,7 @@ class StoreContract(
     AudiencesContract,
     AuditContract,
     ProfilesContract,
+    ErasureContract,
     PeopleContract,
     ImportsContract,
     KeysContract,

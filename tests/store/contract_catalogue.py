@@ -9,7 +9,7 @@ from contract_history import walk
 from records import campaign, square
 from shapely import MultiPolygon, Point, Polygon
 
-from geotarget.errors import InvalidZone
+from geotarget.errors import Conflict, InvalidZone
 from geotarget.model import (
     Audience,
     Budget,
@@ -255,6 +255,41 @@ class CampaignsContract:
         assert by_id == store.campaigns() == walk(store.campaigns_page, 2)
         by_id = sorted(endpoints, key=lambda each: each.id)
         assert by_id == store.endpoints() == walk(store.endpoints_page, 2)
+
+    def test_what_an_endpoint_chooses(self, store: Store) -> None:
+        """Headers, schedule, order and position come back as they went in, or are kept or dropped.
+
+        Headers are kept on request, for a URL on the same host only: nobody learns what they hold
+        by having them sent elsewhere.
+        """
+        chosen = {
+            "headers": {"X-Token": "hush-4711", "Authorization": "Bearer é"},
+            "delays_s": (0.0, 1.5, 604_800.0),
+            "ordered": True,
+            "position": "rounded",
+        }
+        first = store.put_endpoint(replace(ENDPOINT, **chosen))
+        assert replace(ENDPOINT, revision=1, **chosen) == first == store.endpoint("crm")
+        assert ["X-Token", "Authorization"] == list(store.endpoints()[0].headers)
+        assert first == store.put_endpoint(replace(ENDPOINT, **chosen))
+        assert "hush" not in repr(first)
+        moved = replace(ENDPOINT, url="https://example.org/other")
+        kept = store.put_endpoint(moved, keep_headers=True)
+        assert replace(moved, revision=2, headers=chosen["headers"]) == kept
+        for url in (
+            "https://example.com/hook",
+            "http://example.org/hook",
+            "https://example.org:8443/",
+        ):
+            with pytest.raises(Conflict, match=r"were given for https://example\.org: give them"):
+                store.put_endpoint(replace(ENDPOINT, url=url), keep_headers=True)
+        rotated = store.rotate_secret("crm", "whsec_new", until_ms=0)
+        assert rotated is not None
+        assert chosen["headers"] == rotated.headers
+        none = store.put_endpoint(replace(ENDPOINT, url="https://example.com/hook"))
+        assert {} == none.headers
+        assert {} == store.put_endpoint(ENDPOINT, keep_headers=True).headers
+        assert {} == store.put_endpoint(replace(ENDPOINT, id="new"), keep_headers=True).headers
 
     def test_endpoints(self, store: Store) -> None:
         """An endpoint keeps its secret, its revision rises with changes only."""

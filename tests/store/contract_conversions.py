@@ -386,6 +386,6 @@ class ConversionsContract:
         write(store, [offered(1)])
         store.record_conversions([sale(10, profile="anna")])
         (before,) = store.conversion_totals("c")
-        assert store.delete_profile("anna")
+        assert store.erase_profile("anna")
         assert [before] == store.conversion_totals("c")
         assert [] == store.conversions_page(profile="anna").items

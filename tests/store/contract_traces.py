@@ -97,10 +97,10 @@ class TracesContract:
         assert 0 == store.forget_traces("phone-1")
         store.put_profile(Profile("phone-2"))
         store.set_trace("phone-2", store._now_ms() + DAY_MS)
-        assert store.delete_profile("phone-2")
+        assert store.erase_profile("phone-2")
         assert ([], None) == (store.traces("phone-2"), store.trace_until("phone-2"))
-        assert store.delete_profile("phone-3")
-        assert not store.delete_profile("phone-3")
+        assert store.erase_profile("phone-3")
+        assert not store.erase_profile("phone-3")
 
     def test_same_transition_keeps_its_first_evidence(self, store: Store) -> None:
         """A transition that comes again does not change what it rested on."""

@@ -10,13 +10,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from geotarget.errors import SettingsError, StoreError
 from geotarget.model import Endpoint
 from geotarget.store import Store
 
+TOKEN = "Bearer tok-4711-hush"
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-ENDPOINT = Endpoint("crm", "https://example.org/hook", SECRET)
+ENDPOINT = Endpoint("crm", "https://example.org/hook", SECRET, headers={"Authorization": TOKEN})
 ONE, TWO = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 
 
@@ -32,16 +34,20 @@ def written(folder: Path) -> bytes:
 
 
 def test_secrets_are_not_in_the_database(url: str, tmp_path: Path) -> None:
-    """Neither the current one nor the one before it; who opens it gets both."""
+    """Neither the current one nor the one before it, nor headers; who opens it gets them."""
     with Store.open(url) as store:
         store.put_endpoint(ENDPOINT)
         store.rotate_secret("crm", SECRET[:-4] + "AAAA", until_ms=1 << 50)
         assert SECRET[6:-4].encode() not in written(tmp_path)
+        assert b"tok-4711" not in written(tmp_path)
+        assert "tok-4711" not in repr(store.audit_page().items)
     with Store.open(url) as store:
         stored = store.endpoint("crm")
         assert stored is not None
         assert (SECRET[:-4] + "AAAA", SECRET) == (stored.secret, stored.previous_secret)
+        assert {"Authorization": TOKEN} == stored.headers
         assert SECRET[6:-4] not in repr(stored)
+        assert TOKEN not in repr(stored)
 
 
 def test_the_key_is_made_once_and_for_its_owner_only(url: str, tmp_path: Path) -> None:
@@ -112,12 +118,13 @@ def test_the_key_is_changed_by_naming_both(url: str) -> None:
     """With `new,old` everything is encrypted anew; then the old one is of no use."""
     with Store.open(url, secret_key=ONE) as store:
         store.put_endpoint(ENDPOINT)
+        store.put_endpoint(Endpoint("bare", "https://example.org/hook", SECRET))
     with Store.open(url, secret_key=f"{TWO},{ONE}"):
         pass
     with Store.open(url, secret_key=TWO) as store:
-        stored = store.endpoint("crm")
-        assert stored is not None
-        assert SECRET == stored.secret
+        bare, stored = store.endpoints()
+        assert (SECRET, {"Authorization": TOKEN}) == (stored.secret, stored.headers)
+        assert (SECRET, {}) == (bare.secret, bare.headers)
     with pytest.raises(StoreError, match="another key"):
         Store.open(url, secret_key=ONE)
 
@@ -168,3 +175,16 @@ def test_a_throw_away_database_leaves_no_key(
         store.put_endpoint(ENDPOINT)
         assert ENDPOINT.secret == store.endpoints()[0].secret
     assert [] == list(tmp_path.iterdir())
+
+
+def test_a_key_that_everybody_may_read_is_warned_of(url: str, tmp_path: Path) -> None:
+    """At each start, with the file and what to do; a key as it was made is not."""
+    with capture_logs() as logs, Store.open(url):
+        pass
+    assert [] == [each for each in logs if each["log_level"] == "warning"]
+    (tmp_path / "secret.key").chmod(0o644)
+    with capture_logs() as logs, Store.open(url):
+        pass
+    warnings = [each for each in logs if each["log_level"] == "warning"]
+    assert ["everybody on this machine may read a key"] == [each["event"] for each in warnings]
+    assert f"chmod 600 {tmp_path / 'secret.key'}" == warnings[0]["do"]

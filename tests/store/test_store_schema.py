@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import sqlite3
 import subprocess
@@ -183,6 +184,51 @@ def test_database_of_the_third_version_is_brought_over(url: str, tmp_path: Path)
             key: state for key, state in states.items() if state != "pending"
         }
         assert "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" == store.endpoints()[0].secret
+    assert head() == current_revision(url)
+
+
+def test_database_of_the_fifth_version_is_brought_over(url: str, tmp_path: Path) -> None:
+    """What it held is there, its secrets open under the same key, and new choices are not made.
+
+    `r0005.sql` is a dump of what the last version of that schema wrote, under the key of the bytes
+    0 to 31. (No version was given out whose newest schema was 0004; that of 0003 comes by it.)
+    """
+    with closing(sqlite3.connect(tmp_path / "store.db")) as old:
+        old.executescript((Path(__file__).parent / "r0005.sql").read_text())
+    assert "0005" == current_revision(url)
+    key = base64.b64encode(bytes(range(32))).decode()
+    first, second = (
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+    )
+    with Store.open(url, now_ms=lambda: at(200), secret_key=key) as store:
+        assert ["cli", "ops", "maija", "maija", "maija"] == [
+            each.actor for each in store.audit_page().items
+        ]
+        crm, till = store.endpoints()
+        assert (second, first, at(3_000)) == (
+            crm.secret,
+            crm.previous_secret,
+            crm.previous_until_ms,
+        )
+        assert (5.0, 3, "") == (crm.rate_per_s, crm.concurrency, crm.disabled_reason)
+        assert ("not yet", first, "") == (till.disabled_reason, till.secret, till.previous_secret)
+        for each in (crm, till):
+            chosen = (each.headers, each.delays_s, each.ordered, each.position)
+            assert (({}, None, False, "")) == chosen
+        assert [transition(number) for number in (4, 3, 2, 1)] == store.transitions_page().items
+        assert 4 == len(store.decisions_page().items)
+        assert {delivery(1).webhook_id: "delivered", delivery(2).webhook_id: "failed"} == {
+            each.webhook_id: each.state
+            for each in store.deliveries_page().items
+            if each.state != "pending"
+        }
+        store.write_batch(batch(5))
+        store.mark([attempt(delivery(3))])
+        assert "" == store.verify_audit().broken
+        anna = store.profile("anna")
+        assert anna is not None
+        assert ("phone-1",) == anna.devices
     assert head() == current_revision(url)
 
 

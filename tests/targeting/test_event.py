@@ -1,9 +1,9 @@
-"""Webhook bodies: exactly the contract, the same bytes every time, never a coordinate."""
+"""Webhook bodies: exactly the contract, the same bytes every time, no place that nobody chose."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from geotarget.model import Delivery, Endpoint, Kind, Profile, Transition, Trigger, Variant
 from geotarget.targeting import EVENT_TYPES, CampaignTable, decide, deliveries
+from geotarget.targeting.event import chosen_positions
 from geotarget.targeting.ledger import Ledger
 
 Make = Callable[..., Any]
@@ -27,6 +28,8 @@ def send(campaign: Make, zone: Make) -> Callable[..., list[Delivery]]:
         *,
         now_ms: int = NOON_MS + 1_000,
         profiles: dict[str, Profile] | None = None,
+        most: str = "rounded",
+        positions: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> list[Delivery]:
         zones = {"shop": zone(properties={"name": "Shop", "special": "Pulla"})}
@@ -47,6 +50,8 @@ def send(campaign: Make, zone: Make) -> Callable[..., list[Delivery]]:
             endpoints={endpoint.id: endpoint for endpoint in known},
             profiles=profiles or {},
             now_ms=now_ms,
+            choices=chosen_positions(known, most),
+            positions=positions or {},
         )
 
     return make
@@ -212,11 +217,89 @@ def test_repetition_makes_the_same_bytes(
 
 
 def test_no_coordinate_leaves(send: Callable[..., list[Delivery]], transition: Make) -> None:
-    """Neither the zone's geometry nor a member that could hold a place is in a body."""
-    for delivery in send([transition()], [endpoint(events=EVENT_TYPES)]):
+    """Where nobody asked, neither the zone's geometry nor where the device was is in a body."""
+    moved = transition(fix=(24.9412345, 60.1712345, 8.0))
+    for delivery in send([moved], [endpoint(events=EVENT_TYPES)]):
         text = delivery.body.decode()
         for word in ("24.94", "60.17", "lat", "lng", "lon", "coordinates", "geometry", "radius"):
             assert word not in text
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [
+        ("", {}),
+        ("cell", {"blocks": "cell", "streets": "cell", "doors": "cell"}),
+        ("rounded", {"blocks": "cell", "streets": "rounded", "doors": "rounded"}),
+        ("exact", {"blocks": "cell", "streets": "rounded", "doors": "exact"}),
+    ],
+)
+def test_the_operator_bounds_what_endpoints_choose(most: str, expected: dict[str, str]) -> None:
+    """Each gets what it asks for, up to the bound; who asks for nothing gets nothing."""
+    known = [
+        endpoint("none"),
+        endpoint("blocks", position="cell"),
+        endpoint("streets", position="rounded"),
+        endpoint("doors", position="exact"),
+        endpoint("off", position="exact", disabled_reason="410"),
+        endpoint("later", position="of a later version"),
+    ]
+    assert expected == chosen_positions(known, most)
+
+
+def test_each_endpoint_is_told_what_it_chose(
+    send: Callable[..., list[Delivery]], transition: Make
+) -> None:
+    """The last member of the data, else the same body: made once for all of one choice."""
+    moved, other = transition(), transition(id="1" * 32, kind=Kind.EXIT)
+    cell, rounded = {"cell": "891126d338fffff"}, {"lng": 24.941, "lat": 60.171}
+    listeners = [
+        endpoint(name, position=choice, events=EVENT_TYPES)
+        for name, choice in (("a", ""), ("b", "cell"), ("c", "rounded"), ("d", "exact"), ("e", ""))
+    ]
+    sent = send(
+        [moved, other],
+        listeners,
+        endpoints=("a", "b", "c", "d", "e"),
+        positions={"cell": {moved.id: cell}, "rounded": {moved.id: rounded}},
+    )
+    bodies = {(each.type, each.endpoint): each.body for each in sent}
+    assert len(sent) == len(bodies) == 15
+    for event_type in ("transition.enter", "offer.triggered"):
+        plain = bodies[event_type, "a"]
+        assert plain is bodies[event_type, "e"]
+        assert bodies[event_type, "c"] is bodies[event_type, "d"], "capped by the operator"
+        for name, place in (("b", cell), ("c", rounded)):
+            told = json.loads(bodies[event_type, name])
+            assert list(told["data"])[-1] == "position"
+            assert place == told["data"].pop("position")
+            assert told == json.loads(plain)
+    assert b'"position":null' in bodies["transition.exit", "b"]
+    assert b"position" not in bodies["transition.exit", "a"]
+
+
+def test_deliveries_stand_in_the_order_of_decision(
+    send: Callable[..., list[Delivery]], transition: Make
+) -> None:
+    """What follows from a transition comes before the next one; who wants it, gets it so."""
+    moved = [
+        transition(id=f"{number:032d}", decided_ms=NOON_MS + number, kind=kind)
+        for number, kind in enumerate((Kind.ENTER, Kind.EXIT, Kind.ENTER), 1)
+    ]
+    listeners = [endpoint("crm", events=EVENT_TYPES, ordered=True), endpoint("till")]
+    sent = send(moved, listeners, endpoints=("crm", "till"))
+    assert [
+        ("crm", "transition.enter"),
+        ("crm", "offer.triggered"),
+        ("till", "offer.triggered"),
+        ("crm", "transition.exit"),
+        ("crm", "transition.enter"),
+        ("crm", "offer.triggered"),
+        ("till", "offer.triggered"),
+    ] == [(each.endpoint, each.type) for each in sent]
+    stamps = [json.loads(each.body)["timestamp"] for each in sent]
+    assert sorted(stamps) == stamps
+    assert all(each.ordered is (each.endpoint == "crm") for each in sent)
 
 
 def test_half_a_surrogate_pair_in_a_zone_stops_nothing(

@@ -1,0 +1,73 @@
+"""The embedded broker as the settings want it: who may publish, and with which certificate."""
+
+from __future__ import annotations
+
+import structlog
+
+from geotarget.api import DeviceLogin
+from geotarget.certificates import ServerCertificate
+from geotarget.ingest import EmbeddedBroker
+from geotarget.ingest.device_access import DeviceLogins
+from geotarget.ingest.listening import bracketed
+from geotarget.runtime.http_server import is_loopback
+from geotarget.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def embedded_broker(
+    settings: Settings, *, certificate: ServerCertificate | None, ack_wait_s: float
+) -> EmbeddedBroker:
+    """Return the embedded broker, not started yet; say it when everybody may publish.
+
+    Raises
+    ------
+    SettingsError
+        A setting is missing, or a file can't be used.
+    """
+    access = settings.mqtt_device_access
+    if access == "open" and not is_loopback(settings.host):
+        log.warning(
+            "everybody who reaches this machine may publish pings for any device",
+            host=settings.host,
+            do="set GEOTARGET_MQTT_DEVICE_ACCESS to device, or to password",
+        )
+    if access != "open" and certificate is None and not is_loopback(settings.host):
+        log.warning(
+            "passwords of devices cross the network in plain text",
+            host=settings.host,
+            do="set GEOTARGET_TLS_CERTIFICATE and GEOTARGET_TLS_KEY",
+        )
+    return EmbeddedBroker(
+        settings.data / "broker",
+        host=settings.host,
+        port=settings.mqtt_port,
+        prefix=settings.mqtt_prefix,
+        client_id=settings.mqtt_client_id,
+        max_bytes=settings.broker_max_bytes,
+        ack_wait_s=ack_wait_s,
+        max_unacknowledged=settings.queue_messages,
+        device_password=settings.device_password(),
+        logins=DeviceLogins.of(settings.data) if access == "device" else None,
+        certificate=certificate,
+    )
+
+
+def device_login(
+    settings: Settings, logins: DeviceLogins, device: str, *, port: int = 0
+) -> DeviceLogin:
+    """Return how one device logs in at the embedded broker; `port` where it is not the setting's.
+
+    Raises
+    ------
+    InvalidInput
+        The name can't be that of a device at this broker.
+    """
+    scheme = "mqtts" if settings.tls_certificate else "mqtt"
+    return DeviceLogin(
+        url=f"{scheme}://{bracketed(settings.host)}:{port or settings.mqtt_port}",
+        topic=f"{settings.mqtt_prefix}/{device}",
+        username=device,
+        password=logins.password(device),
+        client_id=device,
+    )
