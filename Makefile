@@ -53,7 +53,7 @@ bench: $(VENV)/.installed-bench
 bench-entries: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.entries
 
-# Kills, full disks, bad receivers: about ten minutes; writes the table of docs/faults.md.
+# Kills, full disks, bad receivers: about half an hour; writes the table of docs/faults.md.
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 

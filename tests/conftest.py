@@ -44,8 +44,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-if FACTOR > 1:
-    settings.load_profile("fuzz")
+settings.load_profile("fuzz" if FACTOR > 1 else "house")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

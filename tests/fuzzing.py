@@ -9,6 +9,9 @@ from hypothesis import HealthCheck, settings
 FACTOR = int(os.environ.get("GEOTARGET_FUZZ", "1"))
 """`make fuzz` sets it to 30, `make fuzz FUZZ=100` to 100."""
 
+settings.register_profile("house", deadline=None)
+"""A deadline on the wall clock measures who else is busy on the machine."""
+
 settings.register_profile("fuzz", max_examples=100 * FACTOR, deadline=None)
 
 

@@ -1,6 +1,6 @@
 """The fault suite: what is lost, doubled or changed when things die, fill up, lie or hang.
 
-    python -m benchmarks.faults                 all rows, about ten minutes; writes the page's table
+    python -m benchmarks.faults                 all rows, half an hour; writes the page's table
     python -m benchmarks.faults kill-9          one row; renews it in the table
     python -m benchmarks.faults kill-9 --quick  the same, small; writes nothing
 

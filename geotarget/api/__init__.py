@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from geotarget.api.app import create_app
     from geotarget.api.auth import Scope
+    from geotarget.api.broadcast import Scene
     from geotarget.api.services import (
         Check,
         Decode,
@@ -32,12 +33,13 @@ __all__ = [
     "DeviceLogin",
     "Intake",
     "Limits",
+    "Scene",
     "Scope",
     "Services",
     "create_app",
 ]
 
-_HOMES = {"create_app": "app", "Scope": "auth"}
+_HOMES = {"create_app": "app", "Scope": "auth", "Scene": "broadcast"}
 
 
 def __getattr__(name: str) -> object:

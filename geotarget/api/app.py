@@ -12,6 +12,7 @@ from geotarget.api import (
     audiences,
     audit,
     campaigns,
+    console,
     conversions,
     deliveries,
     devices,
@@ -24,6 +25,7 @@ from geotarget.api import (
     history,
     imports,
     keys,
+    live,
     openapi,
     pings,
     places,
@@ -31,9 +33,11 @@ from geotarget.api import (
     problems,
     profiles,
     reports,
+    sessions,
     zones,
 )
 from geotarget.api.auth import Doorkeeper, Scope
+from geotarget.api.broadcast import Broadcast
 from geotarget.api.headers import SafeHeaders
 from geotarget.api.quarantine import Quarantine
 from geotarget.api.route import Body, GuardedRoute, Row
@@ -66,6 +70,8 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
     )
     place = Body(zones.MEDIA_TYPES, limits.geometry.max_bytes, model=places.PlaceDocument)
     watch = None if open_metrics else s.REPORTS_READ
+    stream: live.Stream = {"answer": live.EventStream, "gives": live.MEDIA_TYPE}
+    guess = (401, 429)
     return (
         post("/v1/pings", pings.post_pings, s.PINGS_WRITE, batch, status=202),
         get("/v1/zones", zones.list_zones, s.ZONES_READ, answer=zones.FeaturesAnswer, gives=GEO),
@@ -168,6 +174,10 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
         post("/v1/keys/{id}:rotate", keys.rotate_key, s.ADMIN, small, (409,), status=201),
         gone("/v1/keys/{id}", keys.revoke_key, s.ADMIN),
         get("/v1/audit", audit.list_audit, s.ADMIN),
+        get("/v1/live", live.follow, s.REPORTS_READ, **stream),
+        get("/v1/session", sessions.show_session, None, answer=sessions.SessionAnswer),
+        post("/v1/session", sessions.sign_in, None, small, guess, answer=sessions.SessionAnswer),
+        gone("/v1/session", sessions.sign_out, None),
         get("/livez", health.livez, None),
         get("/readyz", health.readyz, None, also={503: health.ReadyAnswer}),
         get("/metrics", health.metrics, watch, answer=health.MetricsAnswer, gives="text/plain"),
@@ -193,7 +203,11 @@ def create_app(services: Services) -> FastAPI:
         limits.geometry, limit_s=limits.check_s, memory_bytes=limits.check_memory_bytes
     )
     doorkeeper = Doorkeeper(
-        services.store.authenticate, admin_key=services.admin_key, limits=limits.callers
+        services.store.authenticate,
+        admin_key=services.admin_key,
+        limits=limits.callers,
+        session_secret=services.store.secret("console-session"),
+        by_session=services.store.key_of_session,
     )
 
     @asynccontextmanager
@@ -212,10 +226,12 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.context = Context(services, doorkeeper, quarantine)
+    broadcast = Broadcast(services.store, services.scene)
+    app.state.context = Context(services, doorkeeper, quarantine, broadcast)
     rows = table(limits, open_metrics=services.open_metrics)
     app.router.routes.extend(GuardedRoute(row) for row in rows)
     problems.install(app)
     app.add_middleware(SafeHeaders)
     openapi.install(app, rows)
+    console.install(app)
     return app

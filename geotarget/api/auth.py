@@ -16,17 +16,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from geotarget import metrics
+from geotarget.api.cookies import COOKIE, Seals, check_own_page
 from geotarget.api.limits import CallerLimits, Guesses, KeyRates, neighbourhood
 from geotarget.errors import NotAllowed
 from geotarget.store import ApiKey
@@ -108,6 +111,10 @@ class Doorkeeper:
         A fixed key that may do everything; None or empty means that there is none.
     limits
         How often a key may ask and an address may guess.
+    session_secret
+        Signs the cookies of browsers' sessions.
+    by_session
+        Looks up the key of a session: (its id, now in ms) to the key's record, or None.
     now_ms, clock
         Time of day in milliseconds, and a clock in seconds that never goes back.
     """
@@ -118,12 +125,16 @@ class Doorkeeper:
         *,
         admin_key: str | None = None,
         limits: CallerLimits | None = None,
+        session_secret: bytes = b"",
+        by_session: Callable[[str, int], ApiKey | None] = lambda _id, _now: None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._authenticate = authenticate
         self._admin_key = (admin_key or "").encode()
-        self._now_ms = now_ms
+        self.seals = Seals(session_secret or secrets.token_bytes(32), admin_key or "")
+        self.now_ms = now_ms
+        self._by_session = by_session
         self._clock = clock
         self._rates = KeyRates(limits or CallerLimits(), clock)
         self._guesses = Guesses(limits or CallerLimits(), clock)
@@ -144,14 +155,44 @@ class Doorkeeper:
         StoreError
             The key can't be looked up at the moment.
         """
-        plain = _bearer(request.headers.getlist("authorization"))
+        caller = await self.identify(request)
+        self._rates.spend(caller.key, caller.name)
+        caller.require(scope)
+        return caller
+
+    async def identify(self, request: Request) -> Caller:
+        """Return who sent a request, by its key or by the cookie of a session."""
+        given = request.headers.getlist("authorization")
+        cookie = request.cookies.get(COOKIE)
+        if cookie and not given:
+            caller = await self._of_session(cookie)
+            check_own_page(request)
+            return caller
+        return await self.introduce(request, _bearer(given))
+
+    async def introduce(self, request: Request, plain: str) -> Caller:
+        """Return whose key it is that came with a request."""
         digest = hashlib.sha256(plain.encode()).digest()
         caller = self._recall(digest)
         if caller is None:
             address = neighbourhood(request.client.host if request.client else "")
             caller = await self._introduce(plain, digest, address)
-        self._rates.spend(caller.key, caller.name)
-        caller.require(scope)
+        return caller
+
+    async def _of_session(self, cookie: str) -> Caller:
+        """Return whose session it is; the key behind it must still work."""
+        session = self.seals.open(cookie, now_ms=self.now_ms())
+        if session is None:
+            raise NotAllowed("the session is over: sign in again", known=False)
+        if not session.key:
+            return ADMIN
+        digest = b"session:" + session.key.encode()
+        caller = self._recall(digest)
+        if caller is None:
+            find = partial(self._by_session, session.key)
+            caller = await run_in_threadpool(self._look_up, find, digest)
+        if caller is None:
+            raise NotAllowed("the key of the session works no more: sign in again", known=False)
         return caller
 
     def forget(self) -> None:
@@ -167,7 +208,7 @@ class Doorkeeper:
             looked_up, caller = self._seen.get(digest, (-math.inf, None))
         if caller is None or self._clock() - looked_up > CACHE_S:
             return None
-        if caller.expires_ms is not None and caller.expires_ms <= self._now_ms():
+        if caller.expires_ms is not None and caller.expires_ms <= self.now_ms():
             return None
         return caller
 
@@ -185,15 +226,15 @@ class Doorkeeper:
             return ADMIN
         if not has_worked:
             self._guesses.check_lookups()
-        caller = await run_in_threadpool(self._look_up, plain, digest)
+        caller = await run_in_threadpool(self._look_up, partial(self._authenticate, plain), digest)
         if caller is None:
             self._guesses.count(address)
             raise NotAllowed("the API key is unknown, revoked or expired", known=False)
         return caller
 
-    def _look_up(self, plain: str, digest: bytes) -> Caller | None:
+    def _look_up(self, find: Callable[[int], ApiKey | None], digest: bytes) -> Caller | None:
         asked, revocations = self._clock(), self._revocations
-        key = self._authenticate(plain, self._now_ms())
+        key = find(self.now_ms())
         if key is None:
             with self._lock:
                 self._seen.pop(digest, None)

@@ -15,8 +15,9 @@ ALWAYS = (
     (b"referrer-policy", b"no-referrer"),
 )
 UNKEPT = (b"cache-control", b"no-store")
-PUBLIC = ("/docs", "/openapi.json", "/v1/events")
-"""Paths that answer the same to everybody, and may be kept."""
+KEYED = ("/v1/", "/metrics", "/livez", "/readyz")
+PUBLIC = "/v1/events"
+"""Of these it answers the same to everybody, and may be kept."""
 
 
 class SafeHeaders:
@@ -30,7 +31,9 @@ class SafeHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        added = ALWAYS if scope["path"].startswith(PUBLIC) else (*ALWAYS, UNKEPT)
+        path = scope["path"]
+        keyed = path.startswith(KEYED) and path != PUBLIC
+        added = (*ALWAYS, UNKEPT) if keyed else ALWAYS
 
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":

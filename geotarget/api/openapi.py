@@ -21,7 +21,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from geotarget.api.auth import Scope
 from geotarget.api.problems import (
@@ -60,6 +60,7 @@ TAGS: dict[str, str] = {
     "Exports": "Lists of people for other systems: consent checked, and noted in the audit log.",
     "Keys": "API keys and their scopes.",
     "Audit": "Who changed what, in a chain of digests.",
+    "Console": "A browser's session, and what happens now.",
     "Health": "For those who run it.",
 }
 
@@ -212,7 +213,7 @@ def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
 
 
 def install(app: FastAPI, rows: Sequence[Row]) -> None:
-    """Serve the description at ``/openapi.json``, its page at ``/docs``; ``/`` leads there."""
+    """Serve the description at ``/openapi.json``, its page at ``/docs``."""
     # Made when it is first asked for: it takes a tenth of a second, which a start can spare.
     describe_once = cache(lambda: describe(app, rows))
     app.openapi = describe_once  # type: ignore[method-assign] # FastAPI's documented way
@@ -235,8 +236,3 @@ def install(app: FastAPI, rows: Sequence[Row]) -> None:
     app.mount("/docs/assets", assets, name="docs-assets")
     app.add_route("/openapi.json", openapi, include_in_schema=False)
     app.add_route("/docs", docs, include_in_schema=False)
-
-    async def front_door(_: Request) -> Response:
-        return RedirectResponse("docs")
-
-    app.add_route("/", front_door, include_in_schema=False)

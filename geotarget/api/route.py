@@ -37,6 +37,7 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "Reports": ("/v1/reports",),
     "Exports": ("/v1/exports",),
     "Keys": ("/v1/keys",),
+    "Console": ("/v1/session", "/v1/live"),
     "Audit": ("/v1/audit",),
 }
 """Headings of the documentation, by path; the rest is about the service's health."""

@@ -16,6 +16,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from geotarget.api.auth import Doorkeeper
+from geotarget.api.broadcast import Broadcast, Scene
 from geotarget.api.limits import CallerLimits
 from geotarget.api.quarantine import Quarantine
 from geotarget.catalog import Catalog
@@ -157,6 +158,8 @@ class Services:
         A fixed key that may do everything; None or empty means none.
     wake_delivery
         Called after a delivery was put back into the outbox.
+    scene
+        Says where the devices are; None where the ingest runs in another process.
     device_login
         Says how a device logs in at the broker; None where devices have no passwords of their own.
     phone_region
@@ -177,6 +180,7 @@ class Services:
     rules: Rules = field(default_factory=Rules)
     admin_key: str | None = None
     wake_delivery: Callable[[], None] = lambda: None
+    scene: Callable[[], Scene] | None = None
     device_login: Callable[[str], DeviceLogin] | None = None
     phone_region: str = ""
     open_metrics: bool = False
@@ -194,6 +198,7 @@ class Context:
     services: Services
     doorkeeper: Doorkeeper
     quarantine: Quarantine
+    broadcast: Broadcast
     imports: BoundedSemaphore = field(
         default_factory=lambda: BoundedSemaphore(IMPORTS_AT_ONCE), repr=False
     )

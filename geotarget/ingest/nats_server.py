@@ -31,6 +31,9 @@ _MESSAGES = "$MQTT_msgs"
 ADMIN, INGEST, FLEET, CALLOUT = (f"geotarget.{x}" for x in ("admin", "ingest", "fleet", "callout"))
 DEVICE = "device"
 ACCOUNT = "GEOTARGET"
+MOST_PENDING = 32_767
+"""One session may have 65,535 messages unacknowledged, and ours has two subscriptions."""
+
 _FILE_RESERVE = 64 * 1024 * 1024
 _STEP_S = 10.0
 
@@ -106,7 +109,7 @@ class ServerPlan:
             "host": self.host,
             "port": self.mqtt_port,
             "ack_wait": f"{self.ack_wait_s:.3f}s",
-            "max_ack_pending": self.max_unacknowledged,
+            "max_ack_pending": min(self.max_unacknowledged, MOST_PENDING),
         }
         if self.device_password is None and not self.issuer:
             mqtt["no_auth_user"] = DEVICE

@@ -25,7 +25,7 @@ import numpy as np
 import structlog
 
 from geotarget import __version__, metrics
-from geotarget.api import Check, DeviceLogin, Limits, Services, create_app
+from geotarget.api import Check, DeviceLogin, Limits, Scene, Services, create_app
 from geotarget.catalog import Catalog
 from geotarget.certificates import ServerCertificate
 from geotarget.delivery import AiohttpTransport, Sender, check_url
@@ -54,6 +54,9 @@ from geotarget.store.footfall import SALT
 from geotarget.targeting.event import endpoint_disabled
 
 log = structlog.get_logger(__name__)
+
+HEARD_OF_LATE_MS = 600_000
+"""How long a device is shown after its last ping."""
 
 DEADLINES_S = 1.0
 """How often an idle pipeline is asked to look at its deadlines."""
@@ -262,6 +265,13 @@ class Node:
         if self.sender is not None:
             self.sender.wake()
 
+    def _scene(self) -> Scene:
+        """Say where the devices are, for those who watch."""
+        assert self.pipeline is not None
+        state = self.pipeline.state
+        since_ms = time.time_ns() // 1_000_000 - HEARD_OF_LATE_MS
+        return Scene(state.heard_since(since_ms), len(state), state.hosted)
+
     def start_api(self) -> None:
         """Serve HTTP."""
         settings = self.settings
@@ -294,6 +304,7 @@ class Node:
             ),
             admin_key=settings.admin_key or None,
             device_login=self._device_login,
+            scene=None if self.pipeline is None else self._scene,
             wake_delivery=lambda: self.sender.wake() if self.sender else None,
             phone_region=settings.phone_region,
             open_metrics=settings.open_metrics,

@@ -4,6 +4,7 @@ from geotarget.store.audit import AuditEntry
 from geotarget.store.conversions import Recorded
 from geotarget.store.database import sqlite_driver
 from geotarget.store.erasures import Erasure
+from geotarget.store.feed import Moment, Place
 from geotarget.store.history import DeliveryDetail, DeliveryRow, Totals
 from geotarget.store.imports import ImportJob, RowProblem
 from geotarget.store.keys import SCOPES, ApiKey
@@ -28,7 +29,9 @@ __all__ = [
     "ExposureRow",
     "ImportJob",
     "Keep",
+    "Moment",
     "Page",
+    "Place",
     "Recorded",
     "Replay",
     "Replayed",

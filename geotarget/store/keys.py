@@ -214,7 +214,28 @@ class Keys:
         proven = hmac.compare_digest(_NOBODY if row is None else row.digest, digest)
         if row is None or not proven:
             return None
-        key = _read(row)
+        return self._use(_read(row), now_ms)
+
+    def key_of_session(self, id: str, now_ms: int) -> ApiKey | None:
+        """Return a key that has proved itself before, by its id; None when it works no more.
+
+        Parameters
+        ----------
+        id
+            Out of something that only we can have made.
+        now_ms
+            For the expiry, and to note the use (once a minute).
+
+        Raises
+        ------
+        StoreError
+            The database can't be read.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(*_COLUMNS).where(_key.c.id == id)).one_or_none()
+        return None if row is None else self._use(_read(row), now_ms)
+
+    def _use(self, key: ApiKey, now_ms: int) -> ApiKey | None:
         if key.revoked_ms is not None or (key.expires_ms is not None and key.expires_ms <= now_ms):
             return None
         if key.last_used_ms is None or now_ms - key.last_used_ms >= USED_EVERY_MS:

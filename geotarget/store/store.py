@@ -24,6 +24,7 @@ from geotarget.store.conversions import Conversions
 from geotarget.store.database import Database, wall_clock_ms
 from geotarget.store.endpoints import Endpoints
 from geotarget.store.erasures import Erasures
+from geotarget.store.feed import Feed
 from geotarget.store.figures import Figures
 from geotarget.store.footfall import Places
 from geotarget.store.history import History
@@ -62,6 +63,7 @@ class Store(
     Audit,
     Profiles,
     Erasures,
+    Feed,
     Tombstones,
     People,
     Imports,

@@ -25,6 +25,8 @@ NOT_LOGGED: Mapping[tuple[str, str], str] = {
     ("POST", "/v1/campaigns:preview"): NO_CHANGE,
     ("POST", "/v1/campaigns/{id:path}:preview"): NO_CHANGE,
     ("POST", "/v1/audiences:count"): NO_CHANGE,
+    ("POST", "/v1/session"): "changes nothing but the browser that asks; the key notes its use",
+    ("DELETE", "/v1/session"): "changes nothing but the browser that asks",
     ("POST", "/v1/devices/{id:path}/credentials"): "a password that follows from the name",
 }
 

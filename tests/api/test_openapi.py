@@ -156,7 +156,7 @@ def test_documents_refuse_what_they_do_not_know() -> None:
         assert kind.model_config["extra"] == "forbid", kind
 
 
-def test_the_front_door_leads_to_the_documentation(lasting: Api) -> None:
-    """Whoever opens the address of the API in a browser finds something to read."""
-    answer = lasting.client.get("/", follow_redirects=False)
-    assert (307, "docs") == (answer.status_code, answer.headers["location"])
+def test_the_front_door_is_the_console(lasting: Api) -> None:
+    """Whoever opens the address of the API in a browser finds the console."""
+    answer = lasting.client.get("/", headers={"Authorization": ""})
+    assert (200, True) == (answer.status_code, "<title>geotarget</title>" in answer.text)
