@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
@@ -34,9 +33,13 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
             node.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start Debian's chromium without a window."""
+    """Start Debian's chromium without a window.
+
+    For a module at a time: while Playwright runs, its event loop holds this thread, and tests of
+    other modules could not run theirs.
+    """
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     with sync_playwright() as playwright:
@@ -103,6 +106,3 @@ def corner(page: Page, lng: float, lat: float) -> tuple[float, float]:
         [lng, lat],
     )
     return float(x), float(y)
-
-
-REPOSITORY = Path(__file__).resolve().parents[2]
