@@ -8,6 +8,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +17,7 @@ import structlog
 
 from geotarget import metrics
 from geotarget.api import Services
-from geotarget.api.limits import HttpLimits
+from geotarget.api.limits import CallerLimits, HttpLimits
 from geotarget.certificates import ServerCertificate
 from geotarget.runtime.http_connection import LEFT_BYTES, QUEUED, URL_BYTES
 from geotarget.runtime.http_server import allow_files
@@ -52,9 +53,10 @@ def seconds_until_end(line: Line) -> float:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Services that all tests share."""
+    """Services that all tests share; an honest client may ask as often as it can."""
     with running_services(tmp_path_factory.mktemp("slow")) as services:
-        yield services
+        unhurried = replace(services.limits, callers=CallerLimits(rate_per_s=1e6))
+        yield replace(services, limits=unhurried)
 
 
 @pytest.fixture(scope="module")
