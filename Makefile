@@ -16,10 +16,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@sh tests/system_packages.sh
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --ignore tests/console $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/console $(PYTEST_ARGS)
 
 quick: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -m "not slow and not e2e" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not e2e and not chromium" $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

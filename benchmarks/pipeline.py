@@ -227,7 +227,8 @@ def latency(
     """Publish at a steady rate; time from publish to the receiver.
 
     The mix is that of `throughput`: 5 % of the pings cause a transition, a quarter of those an
-    offer.
+    offer. Each lap has people of its own: somebody who was 70 km away a second ago is not believed
+    (rules.md), and would owe nothing.
     """
     settle(node)
     drain(arrivals)
@@ -243,7 +244,7 @@ def latency(
             inside = (device + lap) % CYCLE == 0
             owed += inside and "offer" in feature["properties"]["tags"]
             phones.publish(
-                f"l{device}",
+                f"l{lap}-{device}",
                 [
                     OutgoingPing(
                         ts=time.time(),

@@ -5,6 +5,8 @@ set -u
 wanted=""
 command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || wanted="$wanted mosquitto"
 command -v openssl >/dev/null 2>&1 || wanted="$wanted openssl"
+command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 \
+  || wanted="$wanted chromium"
 [ -z "$wanted" ] && exit 0
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   echo "Installing for the tests:$wanted"
