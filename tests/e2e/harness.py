@@ -220,13 +220,17 @@ class Node:
 class Phones:
     """Many devices on one plain paho connection, QoS 1, that survives a broker's death.
 
-    Keeps order: a message that was not acknowledged is sent again by paho after the reconnect.
+    Keeps order: a message that was not acknowledged is sent again by paho after the reconnect, and
+    nothing is published until all of those are through. paho lets a message that is published
+    between connecting and the broker's answer overtake them, as one phone would not.
     """
 
     def __init__(self, host: str, port: int, name: str = "phones") -> None:
         self.acknowledged = 0
         self.sent = 0
         self._lock = threading.Condition()
+        self._nothing_to_repeat = threading.Event()
+        self._nothing_to_repeat.set()
         self.client = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2,
             client_id=name,
@@ -237,18 +241,33 @@ class Phones:
         self.client.max_queued_messages_set(0)
         self.client.reconnect_delay_set(1, 1)
         self.client.on_publish = self._on_publish
+        self.client.on_connect = self._on_connect
+        self.client.on_disconnect = self._on_disconnect
         self.client.connect(host, port, keepalive=30)
         self.client.loop_start()
 
     def _on_publish(self, *_: Any) -> None:
         with self._lock:
             self.acknowledged += 1
+            if self.acknowledged == self.sent:
+                self._nothing_to_repeat.set()
+
+    def _on_connect(self, *_: Any) -> None:
+        with self._lock:
+            if self.acknowledged == self.sent:
+                self._nothing_to_repeat.set()
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self._nothing_to_repeat.clear()
 
     def publish(self, topic: str, payload: Any) -> None:
         """Publish one message; JSON unless it is bytes."""
         raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        if not self._nothing_to_repeat.wait(120):
+            raise AssertionError("the broker has not come back within 120 s")
+        with self._lock:
+            self.sent += 1
         self.client.publish(topic, raw, qos=1)
-        self.sent += 1
 
     def publish_all(self, messages: Iterable[tuple[str, Any]]) -> None:
         """Publish and wait until the broker has acknowledged everything."""
