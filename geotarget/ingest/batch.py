@@ -306,6 +306,8 @@ class Intake:
             )
             if done is None:
                 return
+            if done.entries:
+                metrics.ping_end_to_end_seconds.observe(self._clock() - done.entries[0].since)
             with self._changed:
                 stats = self._stats
                 stats.pings += done.pings

@@ -12,6 +12,7 @@ import pytest
 from geotarget.errors import Overloaded, StoreError
 from geotarget.ingest import Intake, committing, decode_http
 from geotarget.ingest.waiting import Frame
+from geotarget.metrics import REGISTRY
 from geotarget.model import PingBatch
 from tests.ingest.harness import Eventually, Recorder
 
@@ -71,6 +72,19 @@ def test_a_batch_closes_by_age(make: Any, recorder: Recorder, eventually: Eventu
     intake = make(max_age_s=0.01)
     intake.put([frame(1, mid=1)], Acknowledged())
     eventually(lambda: recorder.count == 1)
+
+
+def test_how_long_pings_wait_is_measured(make: Any, eventually: Eventually) -> None:
+    """`/metrics` tells the time from the arrival of a batch's oldest ping to its commit."""
+    name = "geotarget_ping_end_to_end_seconds"
+    before = [REGISTRY.get_sample_value(f"{name}_{each}") or 0.0 for each in ("count", "sum")]
+    now = [10.0]
+    intake = make(start=False, max_pings=1, clock=lambda: now[0])
+    intake.put([frame(1, mid=1)], Acknowledged())
+    now[0] = 12.5
+    intake.start()
+    eventually(lambda: REGISTRY.get_sample_value(f"{name}_count") == before[0] + 1)
+    assert REGISTRY.get_sample_value(f"{name}_sum") == pytest.approx(before[1] + 2.5)
 
 
 def test_large_batches_are_cut(make: Any, recorder: Recorder, eventually: Eventually) -> None:
