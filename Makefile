@@ -48,6 +48,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/process.py
 	$(BIN)/python benchmarks/delivery.py
+	$(BIN)/python benchmarks/console.py
 	$(BIN)/python benchmarks/decisions.py
 	$(BIN)/python benchmarks/uplift.py
 
@@ -63,6 +64,7 @@ bench-smoke: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/cells.py --smoke
 	$(BIN)/python benchmarks/pipeline.py --smoke
 	$(BIN)/python benchmarks/delivery.py --smoke
+	$(BIN)/python benchmarks/console.py --smoke
 	$(BIN)/python benchmarks/decisions.py --smoke
 	$(BIN)/python benchmarks/uplift.py --smoke
 	$(BIN)/python -m benchmarks.entries --smoke

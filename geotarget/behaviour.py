@@ -169,6 +169,50 @@ def note_purchase(behaviour: Behaviour, conversion: Conversion) -> None:
     del behaviour.purchases[:-MOST_PURCHASES]
 
 
+def undone(behaviour: Behaviour, from_ms: int) -> Behaviour:
+    """Return what a profile had done before an instant, as far as it is still kept.
+
+    Visits that began from then on are taken out, and those that ended from then on go on again;
+    so are offers. Purchases stay: a question never counts one that was after it.
+
+    Parameters
+    ----------
+    behaviour
+        As it is now; not changed.
+    from_ms
+        Unix milliseconds.
+
+    Examples
+    --------
+    >>> now = Behaviour(first_ms=5, last_ms=70, visits_total=2, stays={"a": [Stay(5), Stay(70)]})
+    >>> undone(now, 50).visits_total
+    1
+    """
+    stays: dict[str, list[Stay]] = {}
+    later = 0
+    for zone, known in behaviour.stays.items():
+        place = bisect_left(known, from_ms, key=_start)
+        later += len(known) - place
+        if place:
+            stays[zone] = [
+                Stay(each.start_ms, -1 if _end_ms(each) >= from_ms else each.dwell_s)
+                for each in known[:place]
+            ]
+    place = bisect_left(behaviour.heard, from_ms, key=_at)
+    sent = sum(not each.held_out for each in behaviour.heard[place:])
+    begun = 0 < behaviour.first_ms < from_ms
+    return Behaviour(
+        first_ms=behaviour.first_ms if begun else 0,
+        last_ms=min(behaviour.last_ms, from_ms) if begun else 0,
+        visits_total=max(behaviour.visits_total - later, 0),
+        offers_total=max(behaviour.offers_total - sent, 0),
+        purchases_total=behaviour.purchases_total,
+        stays=stays,
+        heard=behaviour.heard[:place],
+        purchases=list(behaviour.purchases),
+    )
+
+
 # -- questions ------------------------------------------------------------------------------
 
 
@@ -305,6 +349,11 @@ def _stays(
                 break
             if stay.start_ms <= now_ms and stay.start_ms != left_out_ms:
                 yield stay
+
+
+def _end_ms(stay: Stay) -> int:
+    """Return when a visit ended; while it goes on, when it began."""
+    return stay.start_ms + 1000 * max(stay.dwell_s, 0)
 
 
 def _prune(behaviour: Behaviour, oldest_ms: int) -> None:

@@ -271,21 +271,24 @@ class Catalog:
     def put_campaign(
         self, campaign: Campaign, *, by: str = "", problems: Sequence[Problem] = ()
     ) -> Campaign:
-        """Check and store a campaign; as `save_campaign`, for who does not ask for warnings."""
+        """Check and store a campaign, as `save_campaign` without the warnings."""
         stored, _ = self.save_campaign(campaign, by=by, problems=problems)
         return stored
 
     def save_campaign(
-        self, campaign: Campaign, *, by: str = "", problems: Sequence[Problem] = ()
+        self,
+        campaign: Campaign,
+        *,
+        by: str = "",
+        problems: Sequence[Problem] = (),
+        only_if: Callable[[int], bool] = lambda _version: True,
     ) -> tuple[Campaign, tuple[str, ...]]:
         """Check and store a campaign.
 
         Parameters
         ----------
-        campaign
-            Its version is given by the store.
-        by
-            Who does it, for the audit log; empty keeps it out of there.
+        campaign, by, only_if
+            As `Store.put_campaign` has them.
         problems
             What was found wrong with it already.
 
@@ -298,10 +301,9 @@ class Catalog:
 
         Raises
         ------
-        InvalidCampaign
-            Something in it contradicts itself or can't be read, it names an endpoint or audience
-            that does not exist, or its offer renders for none of the sample profiles; holds all
-            of it.
+        Outdated, InvalidCampaign
+            `only_if` said no; something contradicts itself, can't be read or is not there, or the
+            offer renders for none of the sample profiles: holds all of it.
         """
         found = [*problems, *problems_of(campaign)]
         warnings: tuple[str, ...] = ()
@@ -314,7 +316,7 @@ class Catalog:
             found += self._missing(campaign)
             if found:
                 raise InvalidCampaign(*found)
-            stored = self._store.put_campaign(campaign, by=by)
+            stored = self._store.put_campaign(campaign, by=by, only_if=only_if)
             self.refresh()
         return stored, warnings
 

@@ -12,6 +12,7 @@
     │   └── InvalidIndexFile    a file of a saved index: damaged, cut off, of another version
     ├── NotFound                the named thing does not exist
     ├── Conflict                it exists, or changed, in a way that forbids the request
+    │   └── Outdated            somebody else changed it since the caller looked
     ├── NotAllowed              the key is missing, unknown, expired or lacks the scope
     ├── Overloaded              a bounded queue is full; holds `retry_after_s`
     │   └── TooManyRequests     one caller asks too often
@@ -110,6 +111,10 @@ class NotFound(GeotargetError):
 
 class Conflict(GeotargetError):
     """The request contradicts what is stored."""
+
+
+class Outdated(Conflict):
+    """It is not at the version that the request was made for; nothing was changed."""
 
 
 class NotAllowed(GeotargetError):

@@ -18,21 +18,25 @@ if TYPE_CHECKING:
     from geotarget.api.broadcast import Scene
     from geotarget.api.services import (
         Check,
+        Connection,
         Decode,
         Decoded,
         DeviceLogin,
         Intake,
         Limits,
+        OperatorSetting,
         Services,
     )
 
 __all__ = [
     "Check",
+    "Connection",
     "Decode",
     "Decoded",
     "DeviceLogin",
     "Intake",
     "Limits",
+    "OperatorSetting",
     "Scene",
     "Scope",
     "Services",

@@ -11,9 +11,12 @@ from fastapi import FastAPI
 from geotarget.api import (
     audiences,
     audit,
+    backtests,
     campaigns,
+    connection,
     console,
     conversions,
+    covers,
     deliveries,
     devices,
     endpoints,
@@ -32,8 +35,11 @@ from geotarget.api import (
     previews,
     problems,
     profiles,
+    purposes,
     reports,
     sessions,
+    settings,
+    tiles,
     zones,
 )
 from geotarget.api.auth import Doorkeeper, Scope
@@ -42,6 +48,7 @@ from geotarget.api.headers import SafeHeaders
 from geotarget.api.quarantine import Quarantine
 from geotarget.api.route import Body, GuardedRoute, Row
 from geotarget.api.services import Context, Limits, Services
+from geotarget.api.zone_map import ZoneMap
 
 GEO = zones.GEOJSON
 JSON = ("application/json",)
@@ -74,20 +81,28 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
     guess = (401, 429)
     return (
         post("/v1/pings", pings.post_pings, s.PINGS_WRITE, batch, status=202),
+        get("/v1/connection", connection.show_connection, s.REPORTS_READ),
         get("/v1/zones", zones.list_zones, s.ZONES_READ, answer=zones.FeaturesAnswer, gives=GEO),
         post("/v1/zones", zones.import_zones, s.ZONES_WRITE, many),
+        get("/v1/zones/{id:path}/cells", covers.get_cells, s.ZONES_READ),
         get("/v1/zones/{id:path}", zones.get_zone, s.ZONES_READ, **zones.ONE),
         put("/v1/zones/{id:path}", zones.put_zone, s.ZONES_WRITE, zone, **zones.ONE),
         gone("/v1/zones/{id:path}", zones.delete_zone, s.ZONES_WRITE),
         post("/v1/zones:reach", places.reach_zone, s.REPORTS_READ, place, (404, 409)),
         post("/v1/zones:lint", places.lint_zone, s.ZONES_READ, place, (404,)),
+        post("/v1/zones:cells", covers.draft_cells, s.ZONES_READ, place, (404,)),
+        get("/v1/tiles/zones/{z}/{x}/{y}", tiles.zone_tile, s.ZONES_READ, **tiles.ANSWER),
         get("/v1/campaigns", campaigns.list_campaigns, s.CAMPAIGNS_READ),
         post("/v1/campaigns:preview", previews.preview_draft, s.CAMPAIGNS_READ, small),
         post("/v1/campaigns/{id:path}:preview", previews.preview_campaign, s.CAMPAIGNS_READ, small),
+        post("/v1/campaigns:backtest", backtests.backtest_draft, s.REPORTS_READ, small),
+        post(
+            "/v1/campaigns/{id:path}:backtest", backtests.backtest_campaign, s.REPORTS_READ, small
+        ),
         get("/v1/campaigns/{id:path}/versions", campaigns.list_versions, s.CAMPAIGNS_READ),
         get("/v1/campaigns/{id:path}/variants", campaigns.show_variants, s.CAMPAIGNS_READ),
         get("/v1/campaigns/{id:path}", campaigns.get_campaign, s.CAMPAIGNS_READ),
-        put("/v1/campaigns/{id:path}", campaigns.put_campaign, s.CAMPAIGNS_WRITE, small),
+        put("/v1/campaigns/{id:path}", campaigns.put_campaign, s.CAMPAIGNS_WRITE, small, (412,)),
         gone("/v1/campaigns/{id:path}", campaigns.delete_campaign, s.CAMPAIGNS_WRITE),
         get("/v1/endpoints", endpoints.list_endpoints, s.ENDPOINTS_READ),
         get("/v1/endpoints/{id:path}", endpoints.get_endpoint, s.ENDPOINTS_READ),
@@ -110,9 +125,12 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
         get("/v1/events", events.list_events, None),
         get("/v1/audiences", audiences.list_audiences, s.AUDIENCES_READ),
         post("/v1/audiences:count", audiences.count_audience, s.AUDIENCES_READ, small),
+        get("/v1/audiences:attributes", audiences.list_attributes, s.AUDIENCES_READ),
         get("/v1/audiences/{id:path}", audiences.get_audience, s.AUDIENCES_READ),
         put("/v1/audiences/{id:path}", audiences.put_audience, s.AUDIENCES_WRITE, small),
         gone("/v1/audiences/{id:path}", audiences.delete_audience, s.AUDIENCES_WRITE, None, (409,)),
+        get("/v1/profiles:purposes", purposes.list_purposes, s.PROFILES_READ),
+        get("/v1/profiles", profiles.seek_profiles, s.PROFILES_READ),
         get("/v1/profiles/{id:path}/behaviour", profiles.get_behaviour, s.PROFILES_READ),
         get("/v1/profiles/{id:path}", profiles.get_profile, s.PROFILES_READ),
         put("/v1/profiles/{id:path}", profiles.put_profile, s.PROFILES_WRITE, small),
@@ -174,6 +192,7 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
         post("/v1/keys/{id}:rotate", keys.rotate_key, s.ADMIN, small, (409,), status=201),
         gone("/v1/keys/{id}", keys.revoke_key, s.ADMIN),
         get("/v1/audit", audit.list_audit, s.ADMIN),
+        get("/v1/settings", settings.show_settings, s.ADMIN),
         get("/v1/live", live.follow, s.REPORTS_READ, **stream),
         get("/v1/session", sessions.show_session, None, answer=sessions.SessionAnswer),
         post("/v1/session", sessions.sign_in, None, small, guess, answer=sessions.SessionAnswer),
@@ -227,7 +246,8 @@ def create_app(services: Services) -> FastAPI:
         openapi_url=None,
     )
     broadcast = Broadcast(services.store, services.scene)
-    app.state.context = Context(services, doorkeeper, quarantine, broadcast)
+    zone_map = ZoneMap(services.catalog, services.store)
+    app.state.context = Context(services, doorkeeper, quarantine, broadcast, zone_map)
     rows = table(limits, open_metrics=services.open_metrics)
     app.router.routes.extend(GuardedRoute(row) for row in rows)
     problems.install(app)

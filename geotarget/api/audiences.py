@@ -14,6 +14,7 @@ from geotarget.api.services import Here, Who
 from geotarget.api.values import Cursor, Document, Id, Limit, Line, Name, Page
 from geotarget.errors import InvalidInput, NotFound, Problem
 from geotarget.model import Audience
+from geotarget.store.seeking import LOOKED_AT
 from geotarget.targeting.audience import Rule
 from geotarget.targeting.facts import Facts
 
@@ -69,15 +70,49 @@ class AudiencePage(Page[AudienceAnswer]):
     """Audiences, by id."""
 
 
-class CountDocument(Document):
-    """Whom to count: by a rule, or by an audience that is stored."""
+class AttributeItem(BaseModel):
+    """One attribute that profiles have."""
+
+    name: str
+    profiles: int = Field(description="How many of those that were looked at have it.")
+    values: list[str | int | bool] = Field(
+        description="What at least as many people as the minimum audience have there, the most "
+        "frequent first."
+    )
+
+
+class AttributesAnswer(BaseModel):
+    """What rules can ask profiles for."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"rule": "profile.tier == 'gold'", "zone": None}]}
+        json_schema_extra={
+            "examples": [
+                {
+                    "of": 2000,
+                    "items": [{"name": "tier", "profiles": 1740, "values": ["basic", "gold"]}],
+                }
+            ]
+        }
+    )
+
+    of: int = Field(description=f"How many profiles were looked at: the {LOOKED_AT:,} newest.")
+    items: list[AttributeItem] = Field(description="By name; the 200 most frequent.")
+
+
+class CountDocument(Document):
+    """Whom to count: by a rule and stored audiences, of which all must hold."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"rule": "profile.tier == 'gold'", "audiences": [], "zone": None}]
+        }
     )
 
     rule: RuleText | None = Field(default=None, description=RULE)
-    audience: Name | None = Field(default=None, description="Id of a stored one.")
+    audiences: Annotated[list[Name], Field(max_length=20)] = Field(
+        default=[], description="Ids of stored ones, beside the rule or instead of it."
+    )
+    audience: Name | None = Field(default=None, description="The same for a single one.")
     zone: Name | None = Field(
         default=None, description="Id of the zone that rules mean by `zone` and `here`."
     )
@@ -167,14 +202,31 @@ def delete_audience(id: Id, here: Here, who: Who) -> None:
     here.services.catalog.delete_audience(id, by=who)
 
 
+def list_attributes(here: Here) -> AttributesAnswer:
+    """List the attributes that profiles have.
+
+    With the values that many people have: for who writes a rule. Values of fewer people than the
+    minimum audience are not told.
+    """
+    least = here.services.limits.minimum_audience
+    looked, said = here.services.store.attributes_said(least=least)
+    return AttributesAnswer(
+        of=looked,
+        items=[
+            AttributeItem(name=each.name, profiles=each.profiles, values=list(each.values))
+            for each in said
+        ],
+    )
+
+
 def count_audience(document: CountDocument, here: Here, request: Request) -> CountAnswer:
-    """Count whom a rule means now.
+    """Count whom rules mean now.
 
     Over everybody of whom a profile is stored or a visit was seen, exactly up to 50,000 people and
     from a random sample beyond. Fewer people than the minimum audience are not told.
     """
     store, snapshot = here.services.store, here.services.catalog.snapshot
-    rule = _rule(document, here)
+    rules = _rules(document, here)
     zone = None
     if document.zone is not None:
         zone = snapshot.zones.get(document.zone)
@@ -187,8 +239,9 @@ def count_audience(document: CountDocument, here: Here, request: Request) -> Cou
     members, why = [], Counter[str]()
     for profile, behaviour in store.people(ids):
         facts = Facts(profile, behaviour, zone, now_ms=now_ms, tagged=snapshot.table.tagged)
-        verdict = rule.holds(facts)
-        if verdict.holds:
+        verdicts = (rule.holds(facts) for rule in rules)
+        verdict = next((each for each in verdicts if not each.holds), None)
+        if verdict is None:
             members.append(profile.id)
         elif not verdict.known:
             place = f"column {verdict.column}: " if verdict.column else ""
@@ -209,16 +262,19 @@ def count_audience(document: CountDocument, here: Here, request: Request) -> Cou
     )
 
 
-def _rule(document: CountDocument, here: Here) -> Rule:
-    if (document.rule is None) == (document.audience is None):
-        raise InvalidInput(Problem("$", "", "give either a rule or an audience"))
-    if document.rule is not None:
-        return Rule.compile(document.rule, path="$.rule")
-    name = document.audience or ""
-    audience = here.services.store.audience(name)
-    if audience is None:
-        raise InvalidInput(Problem("$.audience", name, "no audience has this id"))
-    return Rule.compile(audience.rule)
+def _rules(document: CountDocument, here: Here) -> list[Rule]:
+    named = [(f"$.audiences[{at}]", name) for at, name in enumerate(document.audiences)]
+    if document.audience is not None:
+        named.append(("$.audience", document.audience))
+    if document.rule is None and not named:
+        raise InvalidInput(Problem("$", "", "give a rule or an audience"))
+    rules = [] if document.rule is None else [Rule.compile(document.rule, path="$.rule")]
+    known = here.services.catalog.snapshot.audiences
+    missing = [Problem(path, name, "no audience has this id") for path, name in named
+               if name not in known]  # fmt: skip
+    if missing:
+        raise InvalidInput(*missing)
+    return rules + [Rule.compile(known[name].rule) for _, name in named]
 
 
 def _sentence(count: int | None, total: int, *, exact: bool, least: int) -> str:

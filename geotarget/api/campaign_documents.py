@@ -212,6 +212,7 @@ class CampaignAnswer(CampaignBody):
                     **EXAMPLE,
                     "version": 1,
                     "matches_zones": 3,
+                    "updated": "2026-01-01T12:00:00.000Z",
                     "inside_asked": None,
                     "warnings": [],
                 }
@@ -221,6 +222,7 @@ class CampaignAnswer(CampaignBody):
 
     id: str
     version: int = Field(description="Rises with every change; decisions name it.")
+    updated: str | None = Field(default=None, description="When this version was stored.")
     matches_zones: int | None = Field(
         default=None,
         description="Active zones that the trigger means now: 0 is worth a second look at its "
@@ -237,7 +239,12 @@ class CampaignAnswer(CampaignBody):
 
     @classmethod
     def of(
-        cls, campaign: Campaign, snapshot: Snapshot | None = None, warnings: tuple[str, ...] = ()
+        cls,
+        campaign: Campaign,
+        snapshot: Snapshot | None = None,
+        warnings: tuple[str, ...] = (),
+        *,
+        updated_ms: int | None,
     ) -> CampaignAnswer:
         """Return what the API says about a campaign."""
         return cls(
@@ -266,6 +273,7 @@ class CampaignAnswer(CampaignBody):
             attribution_s=campaign.attribution_s,
             status=campaign.status,
             version=campaign.version,
+            updated=instant_or_none(updated_ms),
             inside_asked=instant_or_none(campaign.inside_asked_ms),
             matches_zones=None if snapshot is None else matches(campaign.trigger, snapshot),
             warnings=list(warnings),

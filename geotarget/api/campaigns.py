@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
 from geotarget.api.campaign_documents import EXAMPLE, CampaignAnswer, CampaignDocument
+from geotarget.api.preconditions import OnlyIf, etag
 from geotarget.api.services import Here, Who
 from geotarget.api.values import Cursor, Id, Limit, Page, instant
 from geotarget.errors import InvalidInput, NotFound, Problem
@@ -43,6 +45,7 @@ class VersionItem(BaseModel):
                 {
                     "version": 1,
                     "stored": "2026-01-01T12:00:00.000Z",
+                    "by": "kim",
                     "campaign": {"id": "bun", **EXAMPLE, "version": 1},
                 }
             ]
@@ -51,6 +54,10 @@ class VersionItem(BaseModel):
 
     version: int
     stored: str = Field(description="When it was stored.")
+    by: str | None = Field(
+        description="Who stored it: the name of a key, or `cli`; null where the audit log does not "
+        "say."
+    )
     campaign: CampaignAnswer
 
 
@@ -97,28 +104,42 @@ def list_campaigns(here: Here, limit: Limit = 100, cursor: Cursor = None) -> Cam
     By id, whatever their status.
     """
     page = here.services.store.campaigns_page(limit=limit, cursor=cursor)
-    return CampaignPage(items=[CampaignAnswer.of(each) for each in page.items], next=page.next)
+    changed = here.services.store.campaign_changes([each.id for each in page.items])
+    items = [CampaignAnswer.of(each, updated_ms=changed.get(each.id)) for each in page.items]
+    return CampaignPage(items=items, next=page.next)
 
 
-def get_campaign(id: Id, here: Here, version: Version = None) -> CampaignAnswer:
+def get_campaign(id: Id, here: Here, response: Response, version: Version = None) -> CampaignAnswer:
     """Show one campaign.
 
     With its version and the number of active zones that its trigger means at the moment. Any
-    earlier version can be asked for, also of a campaign that is deleted.
+    earlier version can be asked for, also of a campaign that is deleted. The header `ETag` is the
+    version, to be sent back in `If-Match` with a change.
     """
-    campaign = here.services.store.campaign(id, version=version)
+    store, snapshot = here.services.store, here.services.catalog.snapshot
+    campaign = store.campaign(id, version=version)
     if campaign is None:
         raise NotFound("campaign" if version is None else f"version {version} of a campaign", id)
-    return CampaignAnswer.of(campaign, here.services.catalog.snapshot)
+    changed = store.campaign_changed(id, campaign.version)
+    response.headers["ETag"] = etag(campaign.version)
+    return CampaignAnswer.of(campaign, snapshot, updated_ms=changed)
 
 
-def put_campaign(id: Id, document: CampaignDocument, here: Here, who: Who) -> CampaignAnswer:
+def put_campaign(
+    id: Id,
+    document: CampaignDocument,
+    here: Here,
+    who: Who,
+    only_if: OnlyIf,
+    response: Response,
+) -> CampaignAnswer:
     """Create or replace a campaign.
 
     It is checked as a whole (endpoints and audiences exist, dates can be read, rules and templates
     parse, the offer renders for stored profiles) and takes effect with the answer, in other
     processes within a second. Who is inside already hears nothing of a change, unless
-    `include_inside` asks for it.
+    `include_inside` asks for it. With `If-Match` it replaces only the version that was looked at:
+    412 tells who stored another one, and when.
     """
     if id.endswith(RESERVED):
         reason = f"may not end in {' or '.join(RESERVED)}"
@@ -129,8 +150,12 @@ def put_campaign(id: Id, document: CampaignDocument, here: Here, who: Who) -> Ca
     if document.include_inside:
         asked_ms = time.time_ns() // 1_000_000
     campaign = document.to_campaign(id, inside_asked_ms=asked_ms)
-    stored, warnings = catalog.save_campaign(campaign, by=who, problems=document.problems())
-    return CampaignAnswer.of(stored, catalog.snapshot, warnings)
+    stored, warnings = catalog.save_campaign(
+        campaign, by=who, problems=document.problems(), only_if=only_if
+    )
+    changed = store.campaign_changed(id, stored.version)
+    response.headers["ETag"] = etag(stored.version)
+    return CampaignAnswer.of(stored, catalog.snapshot, warnings, updated_ms=changed)
 
 
 def delete_campaign(id: Id, here: Here, who: Who) -> None:
@@ -145,16 +170,21 @@ def delete_campaign(id: Id, here: Here, who: Who) -> None:
 def list_versions(id: Id, here: Here, limit: Limit = 100, cursor: Cursor = None) -> VersionPage:
     """List the versions of a campaign.
 
-    Newest first, each with its time and as it was; decisions name the version that decided. Also of
-    a campaign that is deleted.
+    Newest first, each with its time, its author and as it was; decisions name the version that
+    decided. Also of a campaign that is deleted.
     """
-    page = here.services.store.campaign_versions(id, limit=limit, cursor=cursor)
+    store = here.services.store
+    page = store.campaign_versions(id, limit=limit, cursor=cursor)
     if not page.items and cursor is None:
         raise NotFound("campaign", id)
+    authors = store.campaign_authors(id, [each.version for _, each in page.items])
     return VersionPage(
         items=[
             VersionItem(
-                version=each.version, stored=instant(at_ms), campaign=CampaignAnswer.of(each)
+                version=each.version,
+                stored=instant(at_ms),
+                by=authors.get(each.version),
+                campaign=CampaignAnswer.of(each, updated_ms=at_ms),
             )
             for at_ms, each in page.items
         ],

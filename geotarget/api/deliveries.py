@@ -26,6 +26,7 @@ from geotarget.api.values import (
     instant_or_none,
 )
 from geotarget.errors import NotFound
+from geotarget.explaining import advice
 from geotarget.model import Attempt, Rejected
 from geotarget.store import MOST_REPLAYED, DeliveryDetail, DeliveryRow, Replay
 
@@ -228,6 +229,7 @@ class DeadLetterAnswer(BaseModel):
                     "received": "2026-01-01T12:00:00.250Z",
                     "reason": "latitude",
                     "detail": "$.lat: latitude must be within -90 and 90, not 95.0",
+                    "advice": advice("latitude"),
                     "index": None,
                     "payload": '{"ts": 1767268800, "lat": 95.0, "lng": 24.9}',
                     "encoding": "text",
@@ -240,6 +242,7 @@ class DeadLetterAnswer(BaseModel):
     received: str
     reason: str = Field(description="A short code, also in the metrics.")
     detail: str = Field(description="Place, value and bound.")
+    advice: str = Field(description="What to do about it.")
     index: int | None = Field(description="Position in an array message.")
     payload: str = Field(description="What came, at most 64 KiB of it.")
     encoding: Literal["text", "base64"] = Field(description="How `payload` is written.")
@@ -256,6 +259,7 @@ class DeadLetterAnswer(BaseModel):
             received=instant(letter.received_ms),
             reason=letter.reason,
             detail=letter.detail,
+            advice=advice(letter.reason),
             index=letter.index,
             payload=payload,
             encoding=encoding,  # type: ignore[arg-type] # set three lines above

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from geotarget.api.deliveries import DELIVERY, DeadLetterAnswer, DeliveryAnswer
+from geotarget.api.devices import DEVICE, FixAnswer
 from geotarget.api.history import (
     DECISION,
     TRANSITION,
@@ -62,6 +64,9 @@ EXAMPLE: dict[str, Any] = {
     "to": "2026-01-01T13:00:00.000Z",
     "traced": True,
     "trace_until": None,
+    "last_fix": DEVICE["last_fix"],
+    "profile": "device-17",
+    "devices": [],
     "cut": [],
     "summary": [
         "Device 'device-17', 2026-01-01 11:00:00 to 2026-01-01 13:00:00 UTC: 1 traced ping.",
@@ -231,14 +236,25 @@ class ExplainAnswer(BaseModel):
     to: str = Field(description="Before this fix time.")
     traced: bool = Field(description="Whether any ping of this span was traced.")
     trace_until: str | None = Field(description="Until when its pings are traced.")
+    last_fix: FixAnswer | None = Field(
+        description="The last one that was accepted, in this span or not; null for a device that "
+        "was never heard of."
+    )
+    profile: str = Field(description="Whose device it is; its own id where it is nobody's.")
+    devices: list[str] = Field(
+        description="Devices of the profile that has this id: where `device` names a person."
+    )
     cut: list[str] = Field(description="Lists that hold more than is shown; ask for less time.")
     summary: list[str] = Field(description="What matters, in sentences; instants are UTC.")
     timeline: list[ItemAnswer] = Field(description="All that happened, as it was decided.")
 
     @classmethod
-    def of(cls, explanation: Explanation) -> ExplainAnswer:
-        """Return what the API says about an explanation."""
+    def of(
+        cls, explanation: Explanation, *, profile: str = "", devices: Sequence[str] = ()
+    ) -> ExplainAnswer:
+        """Return what the API says about an explanation, and whose device it is."""
         evidence = explanation.evidence
+        fix = evidence.standing.fix
         return cls.model_validate(
             {
                 "device": evidence.standing.device,
@@ -247,6 +263,9 @@ class ExplainAnswer(BaseModel):
                 "to": instant(evidence.to_ms),
                 "traced": bool(evidence.traces),
                 "trace_until": instant_or_none(evidence.standing.traced_until_ms),
+                "last_fix": None if fix is None else FixAnswer.of(fix),
+                "profile": profile or evidence.standing.device,
+                "devices": list(devices),
                 "cut": list(evidence.cut),
                 "summary": list(explanation.summary),
                 "timeline": [ItemAnswer.of(each) for each in explanation.timeline],
@@ -267,7 +286,8 @@ def explain_device(
     Why it entered or did not, why an offer fired or did not: transitions with their evidence,
     decisions with the answer of every gate, deliveries, refused pings, and, for the time in which
     the device was traced, every ping with its verdict for every zone that it met. `from` is a day
-    before `to` if left out, and `to` is now. A device that was never heard of is explained as that.
+    before `to` if left out, and `to` is now. A device that was never heard of is explained as that;
+    where the id is that of a person, `devices` names theirs.
     """
     now_ms = time.time_ns() // 1_000_000
     to_ms = now_ms + AHEAD_MS if to is None else to
@@ -277,10 +297,12 @@ def explain_device(
             Problem("from", instant(from_ms), f"must be before to, {instant(to_ms)}")
         )
     services = here.services
+    store = services.store
+    namesake = store.profile(id)
     return ExplainAnswer.of(
         explain(
             gather(
-                services.store,
+                store,
                 id,
                 from_ms=from_ms,
                 to_ms=to_ms,
@@ -288,5 +310,7 @@ def explain_device(
                 rules=services.rules,
                 now_ms=now_ms,
             )
-        )
+        ),
+        profile=store.profiles_of([id])[id].id,
+        devices=() if namesake is None else namesake.devices,
     )

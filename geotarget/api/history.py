@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from geotarget.api.services import Here
 from geotarget.api.values import Cursor, Instant, Limit, Name, Page, instant, instant_or_none
+from geotarget.explaining import why
 from geotarget.model import Decision, Kind, Transition
 
 TRANSITION: dict[str, Any] = {
@@ -40,6 +41,7 @@ DECISION: dict[str, Any] = {
     "zone": "kamppi",
     "gate": "fired",
     "reason": "all gates passed",
+    "why": "The offer was made: every gate let it pass.",
     "time": "2026-01-01T12:00:15.000Z",
     "inputs": {},
     "passed": {
@@ -144,7 +146,8 @@ class DecisionAnswer(BaseModel):
         description="`fired`, or the first gate that refused: trigger, schedule, consent, "
         "audience, holdout, cap, budget, arbitration, variant, content."
     )
-    reason: str = Field(description="Why, in words.")
+    reason: str = Field(description="Why, in the gate's own words.")
+    why: str = Field(description="Why, in a sentence for people, with the value and its bound.")
     time: str = Field(description="When it was decided.")
     inputs: dict[str, Any] = Field(description="What the gate looked at.")
     passed: dict[str, dict[str, Any]] = Field(
@@ -178,6 +181,7 @@ class DecisionAnswer(BaseModel):
             zone=decision.zone,
             gate=decision.gate,
             reason=decision.reason,
+            why=why(decision),
             time=instant(decision.decided_ms),
             inputs=dict(decision.inputs),
             passed={gate: dict(figures) for gate, figures in decision.passed.items()},

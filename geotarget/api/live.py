@@ -6,8 +6,9 @@ missed: the newest 200 of each kind.
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, RootModel
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -53,7 +54,17 @@ def read_place(text: str) -> Place:
     return Place(int(moved), int(decided))
 
 
-async def follow(request: Request, here: Here) -> StreamingResponse:
+async def follow(
+    request: Request,
+    here: Here,
+    after: Annotated[
+        str,
+        Query(
+            max_length=40,
+            description="As `Last-Event-ID`, for who can't send headers; the header comes first.",
+        ),
+    ] = "",
+) -> StreamingResponse:
     """Follow what happens.
 
     Server-sent events: `transition` and `decision` as they are committed, `totals` every two
@@ -61,7 +72,7 @@ async def follow(request: Request, here: Here) -> StreamingResponse:
     in base64: lng, lat, lng, lat … of all devices that were heard in the last ten minutes. With
     `Last-Event-ID` it goes on where a broken connection ended.
     """
-    last = request.headers.get("last-event-id", "")
+    last = request.headers.get("last-event-id", "") or after
     place = read_place(last) if last else None
     if here.broadcast.is_full:
         raise Overloaded(f"{LISTENERS} listeners follow already", retry_after_s=10)

@@ -33,7 +33,7 @@ from geotarget.api.problems import (
     ProblemDetails,
 )
 from geotarget.api.route import Body, Row
-from geotarget.errors import Conflict, InvalidInput, Overloaded
+from geotarget.errors import Conflict, InvalidInput, Outdated, Overloaded
 
 SECURITY = "ApiKey"
 COMPONENT = "#/components/schemas/{model}"
@@ -60,6 +60,7 @@ TAGS: dict[str, str] = {
     "Exports": "Lists of people for other systems: consent checked, and noted in the audit log.",
     "Keys": "API keys and their scopes.",
     "Audit": "Who changed what, in a chain of digests.",
+    "Settings": "What the operator has set for everybody; read-only.",
     "Console": "A browser's session, and what happens now.",
     "Health": "For those who run it.",
 }
@@ -68,6 +69,7 @@ WHY: dict[int, str] = {
     401: UNKNOWN_CALLER.title,
     403: LACKING_SCOPE.title,
     409: TABLE[Conflict].title,
+    412: TABLE[Outdated].title,
     422: TABLE[InvalidInput].title,
     429: f"{TABLE[Overloaded].title}; wait as long as Retry-After says",
     **{status: row.title for status, row in PLAIN.items()},

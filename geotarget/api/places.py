@@ -206,8 +206,8 @@ def reach_zone(document: RawBody, here: Here, days: Days = None) -> ReachAnswer:
         raise Conflict("nothing is noted of where devices are: GEOTARGET_REACH_DAYS is 0")
     if days is not None and days > kept:
         raise InvalidInput(Problem("days", str(days), f"footfall is kept for {kept} days"))
-    zone = _zone_of(document, here)
-    with _turn():
+    zone = zone_of(document, here)
+    with turn():
         found = reaching.reach(
             zone,
             partial(_read, here.services.store, counts=False),
@@ -239,8 +239,8 @@ def lint_zone(document: RawBody, here: Here, stay_s: Stay = 300.0) -> LintAnswer
     what is odd about its outline, dates and neighbours is said too.
     """
     services = here.services
-    zone = _zone_of(document, here)
-    with _turn():
+    zone = zone_of(document, here)
+    with turn():
         found = linting.lint(
             zone,
             partial(_read, services.store, counts=True),
@@ -277,8 +277,14 @@ def lint_zone(document: RawBody, here: Here, stay_s: Stay = 300.0) -> LintAnswer
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
-    """Let few work at one time."""
+def turn() -> Iterator[None]:
+    """Let few work at one time.
+
+    Raises
+    ------
+    Overloaded
+        Others were at work all the time.
+    """
     if not _turns.acquire(timeout=WAIT_S):
         raise Overloaded(f"{AT_ONCE} zones are being looked at", retry_after_s=WAIT_S)
     try:
@@ -287,8 +293,16 @@ def _turn() -> Iterator[None]:
         _turns.release()
 
 
-def _zone_of(document: bytes, here: Context) -> Zone:
-    """Return the draft that a body holds, or the stored zone that it names."""
+def zone_of(document: bytes, here: Context) -> Zone:
+    """Return the draft that a body holds, or the stored zone that it names.
+
+    Raises
+    ------
+    InvalidInput
+        It is neither, or the draft can't be accepted.
+    NotFound
+        There is no zone of this name.
+    """
     try:
         peek = msgspec.json.decode(document, type=_Peek)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -13,6 +13,7 @@ from geotarget.api.campaign_documents import CampaignDocument
 from geotarget.api.services import Here
 from geotarget.api.values import Document, Id, Name
 from geotarget.errors import InvalidCampaign, InvalidInput, NotFound, Problem
+from geotarget.explaining import beforehand
 from geotarget.model import Behaviour, Campaign, Profile, Zone
 from geotarget.targeting.checks import problems_of
 from geotarget.targeting.trying import NOBODY, NOWHERE, preview
@@ -46,6 +47,11 @@ class DraftPreviewDocument(PreviewDocument):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"campaign": DRAFT, **EXAMPLE}]})
 
+    id: Name | None = Field(
+        default=None,
+        description="Id of the campaign that this would replace: what that one sent and spent "
+        "counts for the gates, and who is held out goes by it.",
+    )
     campaign: CampaignDocument = Field(description="As `PUT /v1/campaigns/{id}` takes it.")
 
 
@@ -57,6 +63,20 @@ class PreviewItem(BaseModel):
     offer: dict[str, Any] | None = Field(description="Null when it does not render.")
     problem: str | None = Field(description="Why it does not, with the line; null when it does.")
     path: str | None = Field(description="Where in the campaign; null when it renders.")
+
+
+class GateItem(BaseModel):
+    """What one gate would say."""
+
+    gate: str = Field(description="As in decisions.")
+    holds: bool | None = Field(
+        description="Whether it would let the offer pass; null: one before it refuses, so it "
+        "would not be asked."
+    )
+    reason: str = Field(
+        description="Why it would refuse, or what it looked at; empty where there is nothing to "
+        "tell."
+    )
 
 
 class PreviewAnswer(BaseModel):
@@ -77,6 +97,15 @@ class PreviewAnswer(BaseModel):
                             "path": None,
                         }
                     ],
+                    "gates": [
+                        {"gate": "trigger", "holds": True, "reason": ""},
+                        {"gate": "schedule", "holds": True, "reason": ""},
+                        {
+                            "gate": "consent",
+                            "holds": False,
+                            "reason": "This person has said no to marketing.",
+                        },
+                    ],
                 }
             ]
         }
@@ -85,6 +114,11 @@ class PreviewAnswer(BaseModel):
     profile: str | None = Field(description="Null for a made-up one.")
     zone: str | None = Field(description="Null for a made-up one.")
     offers: list[PreviewItem] = Field(description="By variant and language.")
+    gates: list[GateItem] | None = Field(
+        description="All gates in their order, asked as if the profile entered the zone now (or "
+        "did what the trigger waits for) while the campaign runs, whatever its status. Nothing is "
+        "counted. Null without a stored profile."
+    )
 
 
 def preview_campaign(
@@ -93,7 +127,8 @@ def preview_campaign(
     """Preview the offers of a campaign.
 
     Each variant in each language, rendered for a profile at a zone by the code that renders live
-    ones. Nothing is sent, counted or stored. A stored profile needs the scope `profiles:read` too.
+    ones; for a stored profile also whether it would be sent, gate by gate. Nothing is sent, counted
+    or stored. A stored profile needs the scope `profiles:read` too.
     """
     campaign = here.services.store.campaign(id)
     if campaign is None:
@@ -107,7 +142,7 @@ def preview_draft(document: DraftPreviewDocument, here: Here, request: Request) 
     As the preview of a stored campaign, for one that is not stored. It is checked as when it is
     saved, but endpoints and audiences need not exist.
     """
-    campaign = document.campaign.to_campaign("draft")
+    campaign = document.campaign.to_campaign(document.id or "draft")
     problems = [*document.campaign.problems(), *problems_of(campaign)]
     if problems:
         raise InvalidCampaign(
@@ -126,12 +161,13 @@ def _preview(
         request.state.caller.require(Scope.PROFILES_READ)  # a template can show all of it
     profile, behaviour = _who(document, here)
     zone = _where(document, here)
+    now_ms = time.time_ns() // 1_000_000
     tried = preview(
         campaign,
         profile,
         zone,
         behaviour=behaviour,
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=now_ms,
         variant=document.variant,
         language=document.language,
     )
@@ -154,7 +190,26 @@ def _preview(
             )
             for each in tried
         ],
+        gates=None if document.profile is None else _gates(campaign, profile, zone, here, now_ms),
     )
+
+
+def _gates(
+    campaign: Campaign, profile: Profile, zone: Zone, here: Here, now_ms: int
+) -> list[GateItem]:
+    holds = {"passed": True, "refused": False}
+    answers = beforehand(
+        campaign,
+        profile,
+        zone,
+        store=here.services.store,
+        snapshot=here.services.catalog.snapshot,
+        policy=here.services.policy,
+        now_ms=now_ms,
+    )
+    return [
+        GateItem(gate=each.gate, holds=holds.get(each.answer), reason=each.text) for each in answers
+    ]
 
 
 def _who(document: PreviewDocument, here: Here) -> tuple[Profile, Behaviour]:

@@ -6,12 +6,21 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
+from fastapi import Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from geotarget import behaviour as history
 from geotarget.api.campaign_parts import HoursDocument
 from geotarget.api.services import Here, Who
-from geotarget.api.values import Document, Id, Name, instant, instant_or_none, units
+from geotarget.api.values import (
+    PLAIN_TEXT,
+    Document,
+    Id,
+    Name,
+    instant,
+    instant_or_none,
+    units,
+)
 from geotarget.errors import NotFound
 from geotarget.geojson.properties import id_problem
 from geotarget.model import Behaviour, Profile, Zone
@@ -303,6 +312,45 @@ def _categories(told: Behaviour, now_ms: int) -> list[CategoryItem]:
         )
         for (category, currency), all_ in sorted(worth.items())
     ]
+
+
+class PersonItem(BaseModel):
+    """Somebody of whom something is known."""
+
+    id: str
+    first_name: str | None = Field(description="The attribute `first_name`, where it is a text.")
+
+
+class PeopleAnswer(BaseModel):
+    """People that were found."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [{"id": "aino", "first_name": "Aino"}]}]}
+    )
+
+    items: list[PersonItem]
+
+
+def seek_profiles(
+    here: Here,
+    q: Annotated[
+        str,
+        Query(
+            max_length=128,
+            pattern=PLAIN_TEXT,
+            description="How the id or the first name begins; empty is anybody.",
+        ),
+    ] = "",
+    limit: Annotated[int, Query(ge=1, le=100, description="Most items in the answer.")] = 20,
+) -> PeopleAnswer:
+    """Find profiles.
+
+    For choosing one: those whose id begins so, by id, then those whose first name does, in whatever
+    case; of very many profiles only the newest are asked for their first name. Who is known only by
+    what their device did is found by its id.
+    """
+    found = here.services.store.seek_people(q, limit=limit)
+    return PeopleAnswer(items=[PersonItem(id=id_, first_name=name) for id_, name in found])
 
 
 def get_profile(id: Id, here: Here) -> ProfileAnswer:

@@ -26,7 +26,7 @@ from geotarget.errors import InvalidInput, Problem
 
 TAGS: Mapping[str, tuple[str, ...]] = {
     "Pings": ("/v1/pings",),
-    "Zones": ("/v1/zones",),
+    "Zones": ("/v1/zones", "/v1/tiles"),
     "Campaigns": ("/v1/campaigns",),
     "Endpoints": ("/v1/endpoints", "/v1/events"),
     "Profiles": ("/v1/profiles", "/v1/erasures", "/v1/imports"),
@@ -39,6 +39,7 @@ TAGS: Mapping[str, tuple[str, ...]] = {
     "Keys": ("/v1/keys",),
     "Console": ("/v1/session", "/v1/live"),
     "Audit": ("/v1/audit",),
+    "Settings": ("/v1/settings",),
 }
 """Headings of the documentation, by path; the rest is about the service's health."""
 

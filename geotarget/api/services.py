@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -19,10 +19,11 @@ from geotarget.api.auth import Doorkeeper
 from geotarget.api.broadcast import Broadcast, Scene
 from geotarget.api.limits import CallerLimits
 from geotarget.api.quarantine import Quarantine
+from geotarget.api.zone_map import ZoneMap
 from geotarget.catalog import Catalog
 from geotarget.engine import Rules
 from geotarget.geojson import GeometryLimits
-from geotarget.model import IntArray, Outcome, PingBatch, Rejected
+from geotarget.model import IntArray, Outcome, PingBatch, Policy, Rejected
 from geotarget.store import Store
 
 
@@ -85,6 +86,29 @@ class DeviceLogin:
 
 
 @dataclass(frozen=True, slots=True)
+class Connection:
+    """Where apps send their pings to, and what they need for it.
+
+    Parameters
+    ----------
+    url
+        Address of the broker, without a password.
+    prefix
+        Pings go to ``{prefix}/{device}``.
+    access
+        ``open``, ``password``, ``device``, or ``broker`` for somebody else's, whose rights rule.
+    message_pings, message_bytes
+        The most of one message.
+    """
+
+    url: str = "mqtt://127.0.0.1:1883"
+    prefix: str = "pings"
+    access: Literal["open", "password", "device", "broker"] = "open"
+    message_pings: int = 100
+    message_bytes: int = 65_536
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One condition of being ready, and in words how it stands."""
 
@@ -140,6 +164,29 @@ class Limits:
     callers: CallerLimits = field(default_factory=CallerLimits)
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorSetting:
+    """One of the operator's settings that others meet, and how it stands.
+
+    Parameters
+    ----------
+    variable
+        What sets it.
+    about
+        What it is about: ``retention``, ``offers``, ``webhooks`` or ``access``.
+    value, default
+        In the notation of the variable; True or False where only is told whether it is set.
+    meaning
+        What it does, and its unit.
+    """
+
+    variable: str
+    about: str
+    value: bool | float | str
+    default: bool | float | str
+    meaning: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Services:
     """Everything that a request may need.
@@ -154,6 +201,8 @@ class Services:
         Asked by ``/readyz``, in a worker thread.
     rules
         The figures of the entry rules, for explanations and for what counts as stale.
+    policy
+        What the operator set for all campaigns, for previews.
     admin_key
         A fixed key that may do everything; None or empty means none.
     wake_delivery
@@ -162,11 +211,15 @@ class Services:
         Says where the devices are; None where the ingest runs in another process.
     device_login
         Says how a device logs in at the broker; None where devices have no passwords of their own.
+    connection
+        Where apps send their pings to.
     phone_region
         Country (ISO 3166, two letters) of phone numbers that begin without ``+``; empty: there must
         be one.
     open_metrics
         Whether ``/metrics`` answers without a key.
+    operator
+        Settings that the console shows.
     version
         Shown in the API's description.
     """
@@ -178,12 +231,15 @@ class Services:
     readiness: Callable[[], Sequence[Check]] = tuple
     limits: Limits = field(default_factory=Limits)
     rules: Rules = field(default_factory=Rules)
+    policy: Policy = field(default_factory=Policy)
     admin_key: str | None = None
     wake_delivery: Callable[[], None] = lambda: None
     scene: Callable[[], Scene] | None = None
     device_login: Callable[[str], DeviceLogin] | None = None
+    connection: Connection = field(default_factory=Connection)
     phone_region: str = ""
     open_metrics: bool = False
+    operator: Sequence[OperatorSetting] = ()
     version: str = "0"
 
 
@@ -199,6 +255,7 @@ class Context:
     doorkeeper: Doorkeeper
     quarantine: Quarantine
     broadcast: Broadcast
+    zone_map: ZoneMap
     imports: BoundedSemaphore = field(
         default_factory=lambda: BoundedSemaphore(IMPORTS_AT_ONCE), repr=False
     )

@@ -6,6 +6,7 @@ as GeoJSON directly, because a page of outlines is megabytes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
@@ -16,16 +17,35 @@ from starlette.responses import Response
 from geotarget.api.problems import sayable, show
 from geotarget.api.route import RawBody
 from geotarget.api.services import Here, Who
-from geotarget.api.values import Cursor, Id, Limit, Name
+from geotarget.api.values import Cursor, Id, Name
+from geotarget.api.zone_shapes import ShapeAnswer, add_shapes
 from geotarget.errors import InvalidInput, NotFound, Problem
 from geotarget.geojson import to_feature
+from geotarget.geojson.collection import FeatureReport
 from geotarget.model import EntryPolicy
 
 GEOJSON = "application/geo+json"
 MEDIA_TYPES = (GEOJSON, "application/json")
 
+RESERVED = "/cells"
+"""What an id may not end in: that is an address of a zone's own."""
+
+_RESERVED_SAID = f"may not end in {RESERVED}"
+
 MOST_REJECTED = 1_000
 """Rejected features that are told one by one; the rest is only counted."""
+
+MOST_LISTED = 1_000
+"""Zones in a page; without outlines ten times as many."""
+
+ZoneLimit = Annotated[
+    int,
+    Query(
+        ge=1,
+        le=10 * MOST_LISTED,
+        description=f"Most items in the answer; with outlines at most {MOST_LISTED}.",
+    ),
+]
 
 FEATURE: dict[str, Any] = {
     "type": "Feature",
@@ -132,6 +152,16 @@ class FeatureAnswer(FeatureDocument):
     revision: int = Field(description="Rises with every change; transitions name it.")
 
 
+class ListedZone(FeatureAnswer):
+    """A zone in a list; without its outline where that was not wanted."""
+
+    geometry: PolygonDocument | MultiPolygonDocument | PointDocument | None  # type: ignore[assignment] # wider
+    bbox: list[float] | None = Field(
+        default=None, description="West, south, east, north, degrees; in place of an outline."
+    )
+    shape: ShapeAnswer | None = Field(default=None, description="In place of an outline.")
+
+
 class FeaturesAnswer(BaseModel):
     """A page of zones."""
 
@@ -148,7 +178,7 @@ class FeaturesAnswer(BaseModel):
     )
 
     type: Literal["FeatureCollection"]
-    features: list[FeatureAnswer]
+    features: list[ListedZone]
     next: str | None = Field(description="Cursor of the next page; null on the last one.")
 
 
@@ -254,23 +284,35 @@ def list_zones(
             max_length=200,
         ),
     ] = None,
-    limit: Limit = 100,
+    *,
+    outlines: Annotated[
+        bool,
+        Query(
+            description="Whether `geometry` tells the outline. Without it that is null, and "
+            "`shape` and `bbox` say in a few figures what it is and where."
+        ),
+    ] = True,
+    limit: ZoneLimit = 100,
     cursor: Cursor = None,
 ) -> Response:
     """List zones.
 
     By id, as a FeatureCollection with `next`; inactive ones too.
     """
-    page = here.services.store.zones_page(
-        tag=tag, bbox=_parse_box(bbox), limit=limit, cursor=cursor
-    )
-    return _geojson(
-        {
-            "type": "FeatureCollection",
-            "features": [to_feature(zone) for zone in page.items],
-            "next": page.next,
-        }
-    )
+    box = _parse_box(bbox)
+    features: list[dict[str, Any]] = []
+    most = limit if outlines else MOST_LISTED  # what is too much with outlines the store refuses
+    while True:
+        left = min(limit - len(features), most)
+        page = here.services.store.zones_page(tag=tag, bbox=box, limit=left, cursor=cursor)
+        found = [to_feature(zone, outline=outlines) for zone in page.items]
+        if not outlines:
+            add_shapes(found, page.items)
+        features += found
+        cursor = page.next
+        if cursor is None or len(features) == limit:
+            break
+    return _geojson({"type": "FeatureCollection", "features": features, "next": cursor})
 
 
 def get_zone(id: Id, here: Here) -> Response:
@@ -291,6 +333,8 @@ def put_zone(id: Id, document: RawBody, here: Here, who: Who) -> Response:
     from this answer on, in other processes within a second; devices inside are judged again
     without an offer. The id of the path holds.
     """
+    if id.endswith(RESERVED):
+        raise InvalidInput(Problem("id", id, _RESERVED_SAID))
     zone = here.quarantine.zone(document, id=id)
     (stored,) = here.services.catalog.put_zones([zone], by=who)
     return _geojson(to_feature(stored))
@@ -309,7 +353,7 @@ def import_zones(
     that is wrong with them; importing the same file again is harmless.
     """
     catalog = here.services.catalog
-    features = here.quarantine.zones(document).features
+    features = [_unless_reserved(each) for each in here.quarantine.zones(document).features]
     accepted = [each.zone for each in features if each.zone is not None]
     rejected = [each for each in features if each.zone is None]
     if not dry_run:
@@ -337,6 +381,13 @@ def delete_zone(id: Id, here: Here, who: Who) -> None:
     """
     if not here.services.catalog.delete_zones([id], by=who):
         raise NotFound("zone", id)
+
+
+def _unless_reserved(report: FeatureReport) -> FeatureReport:
+    if report.zone is None or not report.zone.id.endswith(RESERVED):
+        return report
+    problem = Problem(f"$.features[{report.index}].id", report.zone.id, _RESERVED_SAID)
+    return replace(report, zone=None, problems=(problem,))
 
 
 def _geojson(document: dict[str, Any]) -> Response:

@@ -1,5 +1,8 @@
 // The API as the console speaks it: the same routes that everybody has, with the session's cookie.
 
+/** Headers of a change that counts only for the version that was seen; 0: only where there is none. */
+export const seen = (version) => ({ headers: version ? { "if-match": `"${version}"` } : { "if-none-match": "*" } });
+
 /** What the API refused, as it said it (RFC 9457). */
 export class Refusal extends Error {
   constructor(status, problem) {
@@ -31,13 +34,13 @@ export function onSignedOut(callback) {
  *
  * @param {string} method
  * @param {string} path - From the root, such as /v1/zones.
- * @param {{body?: any, query?: object, type?: string, as?: "json" | "text" | "blob", signal?: AbortSignal}} how
+ * @param {{body?: any, query?: object, type?: string, as?: "json" | "text" | "blob", headers?: object, signal?: AbortSignal}} how
  *   `body`: an object is sent as JSON, text and files as they are. Empty values of `query` are left out.
  * @throws {Refusal | Unreachable}
  */
-export async function ask(method, path, { body, query, type, as = "json", signal } = {}) {
+export async function ask(method, path, { body, query, type, as = "json", headers: more, signal } = {}) {
   const raw = typeof body === "string" || body instanceof Blob;
-  const headers = { "x-geotarget-console": "1" };
+  const headers = { "x-geotarget-console": "1", ...more };
   if (body !== undefined) headers["content-type"] = type || "application/json";
   let answer;
   try {

@@ -29,6 +29,7 @@ export function money(amount, currency = "EUR") {
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const near = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 const far = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const dateShort = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
 const dateOnly = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
 
 /** The time of day, if it was today; else the date with it. */
@@ -41,7 +42,13 @@ export function instant(text) {
 }
 
 export const full = (text) => (text ? far.format(new Date(text)) : NONE);
-export const day = (text) => (text ? dateOnly.format(new Date(text)) : NONE);
+export const day = (text) => (text ? dateOnly.format(moment(text)) : NONE);
+
+/** A day without a time is one of the reader's own, whatever the zone. */
+export const moment = (text) => new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text);
+
+/** 24 Oct; of milliseconds */
+export const date = (ms) => dateShort.format(ms);
 
 const STEPS = [
   ["day", 86_400],
@@ -81,6 +88,13 @@ export function metres(length) {
     unit: far ? "kilometer" : "meter",
     maximumFractionDigits: far ? 1 : 0,
   }).format(far ? length / 1000 : length);
+}
+
+/** 4,500 m², 1.25 km² */
+export function surface(squareMetres) {
+  if (squareMetres == null) return NONE;
+  if (squareMetres < 1e5) return `${whole.format(squareMetres)} m²`;
+  return `${new Intl.NumberFormat(language, { maximumSignificantDigits: 3 }).format(squareMetres / 1e6)} km²`;
 }
 
 /** one zone, 2 zones */

@@ -4,8 +4,11 @@
 // floats in base64, for ten thousand of them must not cost a page its frame rate.
 
 import { signal } from "./vendor/preact.js";
+import { whoAmI } from "./session.js";
 
 const KEPT = 300;
+const TRIED_AGAIN_MS = 3000;
+const TOLD_MS = 100;
 
 const state = signal("connecting");
 const events = signal([]);
@@ -13,11 +16,15 @@ const totals = signal(null);
 const followers = new Set();
 let source = null;
 let users = 0;
+let last = ""; // the browser forgets it when it gives up; we open anew where we were
 
 function open() {
-  source = new EventSource("/v1/live");
+  source = new EventSource(last ? `/v1/live?after=${last}` : "/v1/live");
   source.onopen = () => (state.value = "live");
-  source.onerror = () => (state.value = source.readyState === EventSource.CLOSED ? "connecting" : "lost");
+  source.onerror = () => {
+    state.value = "lost";
+    if (source.readyState === EventSource.CLOSED) setTimeout(reopen, TRIED_AGAIN_MS); // the browser has given up
+  };
   source.addEventListener("transition", (event) => note("transition", event));
   source.addEventListener("decision", (event) => note("decision", event));
   source.addEventListener("totals", (event) => (totals.value = JSON.parse(event.data)));
@@ -27,15 +34,38 @@ function open() {
   });
 }
 
+async function reopen() {
+  await whoAmI().catch(() => null); // the session may have ended, and this page with it
+  if (users && source?.readyState === EventSource.CLOSED) open();
+}
+
+let waiting = [];
+
+/** Events come by the hundred; the pages hear of them ten times a second. */
 function note(kind, event) {
-  const item = { kind, ...JSON.parse(event.data) };
-  if (events.value.some(({ id }) => id === item.id)) return; // told again after a break
-  events.value = [item, ...events.value].slice(0, KEPT);
+  last = event.lastEventId;
+  waiting.push({ kind, ...JSON.parse(event.data) });
+  if (waiting.length === 1) setTimeout(tell, TOLD_MS);
+}
+
+function tell() {
+  const known = new Set(events.value.map(({ id }) => id)); // after a break some are told again
+  const fresh = [];
+  for (const item of waiting) {
+    if (known.has(item.id)) continue;
+    known.add(item.id);
+    fresh.push(item);
+  }
+  waiting = [];
+  if (fresh.length) events.value = [...fresh.reverse(), ...events.value].slice(0, KEPT);
 }
 
 /** Float32Array of lng, lat, lng, lat … */
 function floats(text) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  if (Uint8Array.fromBase64) return new Float32Array(Uint8Array.fromBase64(text).buffer);
+  const letters = atob(text);
+  const bytes = new Uint8Array(letters.length);
+  for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);
   return new Float32Array(bytes.buffer);
 }
 

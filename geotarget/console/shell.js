@@ -1,28 +1,49 @@
 // The frame around every page: who we are, where one can go, how the system is.
+//
+// A page's modules are loaded when it is first shown, or when nothing else is to be done.
 
 import { html, useEffect, useRef } from "./vendor/preact.js";
+import { Unreachable } from "./api.js";
 import { live } from "./live.js";
 import { place, to } from "./router.js";
 import { session, signOut } from "./session.js";
 import { switchTheme, theme } from "./theme.js";
-import { Button, Empty, Icon, Tag } from "./parts/parts.js";
-import { Campaigns } from "./pages/campaigns.js";
-import { Deliveries } from "./pages/deliveries.js";
-import { Live } from "./pages/live.js";
-import { Results } from "./pages/results.js";
-import { Settings } from "./pages/settings.js";
-import { Why } from "./pages/why.js";
-import { Zones } from "./pages/zones.js";
+import { Button, Empty, Icon, Tag, Trouble, useAnswer, Waiting } from "./parts/parts.js";
 
 const PAGES = [
-  { name: "live", words: "Live", icon: "map", View: Live },
-  { name: "zones", words: "Zones", icon: "layers", View: Zones },
-  { name: "campaigns", words: "Campaigns", icon: "megaphone", View: Campaigns },
-  { name: "results", words: "Results", icon: "chart-column", View: Results },
-  { name: "why", words: "Why?", icon: "circle-help", View: Why },
-  { name: "deliveries", words: "Deliveries", icon: "webhook", View: Deliveries },
-  { name: "settings", words: "Settings", icon: "settings", View: Settings },
+  { name: "live", words: "Live", icon: "map", load: async () => (await import("./pages/live.js")).Live },
+  { name: "zones", words: "Zones", icon: "layers", load: async () => (await import("./pages/zones.js")).Zones },
+  { name: "campaigns", words: "Campaigns", icon: "megaphone", load: async () => (await import("./pages/campaigns.js")).Campaigns },
+  { name: "results", words: "Results", icon: "chart-column", load: async () => (await import("./pages/results.js")).Results },
+  { name: "why", words: "Why?", icon: "circle-help", load: async () => (await import("./pages/why.js")).Why },
+  { name: "deliveries", words: "Deliveries", icon: "webhook", load: async () => (await import("./pages/deliveries.js")).Deliveries },
+  { name: "settings", words: "Settings", icon: "settings", load: async () => (await import("./pages/settings.js")).Settings },
 ];
+
+const AT_REST_MS = 5000;
+const views = new Map();
+
+async function view({ name, load }) {
+  try {
+    views.set(name, await load());
+  } catch {
+    throw new Unreachable();
+  }
+}
+
+/** One of the pages; what failed to load can be asked for again. */
+function Page({ page }) {
+  const { error, again } = useAnswer(() => view(page), [page.name]);
+  const View = views.get(page.name);
+  useEffect(() => {
+    if (!View) return;
+    const rest = () => PAGES.forEach((each) => views.has(each.name) || view(each).catch(() => null));
+    const timer = setTimeout(rest, AT_REST_MS);
+    return () => clearTimeout(timer);
+  }, [View]);
+  if (View) return html`<${View} />`;
+  return error ? html`<${Trouble} error=${error} again=${again} />` : html`<${Waiting} />`;
+}
 
 export function Shell() {
   const here = PAGES.find((each) => each.name === place.value.page);
@@ -59,7 +80,7 @@ export function Shell() {
     </nav>
     <main class="page" id="page" tabindex="-1" ref=${page}>
       ${here
-        ? html`<${here.View} key=${here.name} />`
+        ? html`<${Page} page=${here} key=${here.name} />`
         : html`<${Empty} icon="circle-help" title="There is no such page">
             <a class="button" href=${to("live")}>Go to the live map</a>
           <//>`}

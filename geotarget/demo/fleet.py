@@ -204,6 +204,10 @@ class Fleet:
         walker = np.repeat(np.arange(len(self)), count)
         nth = np.arange(len(walker)) - np.repeat(np.cumsum(count) - count, count)
         ts = self._offset[walker] + (due[walker] + nth) * self._interval[walker]
+        return self.reported(walker, ts)
+
+    def reported(self, walker: IntArray, ts: IntArray) -> Fixes:
+        """Return what the phones of these walkers report at these times, ordered by time."""
         order = np.lexsort((walker, ts))
         walker, ts = walker[order], ts[order]
         east, north = self._true(walker, ts.astype(np.float64))

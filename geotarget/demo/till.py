@@ -12,7 +12,7 @@ loyalty card would: it does not know who was held out.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -58,15 +58,21 @@ class Till:
         Where decisions are read and purchases reported.
     now
         The clock; aware.
+    reported
+        Ids of the purchases that were reported before; they are not reported again.
     """
 
     def __init__(
-        self, office: Office, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        office: Office,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        reported: Iterable[str] = (),
     ) -> None:
         self._office = office
         self._now = now
         self._since = now()
-        self._drawn: set[str] = set()
+        self._drawn = set(reported)
         self._due: list[tuple[datetime, dict[str, Any]]] = []
         self._takings = Takings()
 

@@ -23,7 +23,7 @@ from geotarget.geojson.properties import (
 from geotarget.model import EntryPolicy, Zone
 
 
-def to_feature(zone: Zone) -> dict[str, Any]:
+def to_feature(zone: Zone, *, outline: bool = True) -> dict[str, Any]:
     """Return a zone as a GeoJSON Feature.
 
     `parse_zone` makes the same zone of it again, but for revision and key. The properties are
@@ -34,6 +34,8 @@ def to_feature(zone: Zone) -> dict[str, Any]:
     ----------
     zone
         Any zone; a circle becomes a Point with the property ``radius_m``.
+    outline
+        Whether to tell its geometry; without it that is None.
 
     Returns
     -------
@@ -69,7 +71,7 @@ def to_feature(zone: Zone) -> dict[str, Any]:
     return {
         "type": "Feature",
         "id": zone.id,
-        "geometry": _geometry(zone.geometry),
+        "geometry": _geometry(zone.geometry) if outline else None,
         "properties": properties,
         "revision": zone.revision,
     }

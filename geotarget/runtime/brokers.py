@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from geotarget.api import DeviceLogin
+from geotarget.api import Connection, DeviceLogin
 from geotarget.certificates import ServerCertificate
 from geotarget.ingest import EmbeddedBroker
 from geotarget.ingest.device_access import DeviceLogins
@@ -50,6 +50,17 @@ def embedded_broker(
         device_password=settings.device_password(),
         logins=DeviceLogins.of(settings.data) if access == "device" else None,
         certificate=certificate,
+    )
+
+
+def connection(settings: Settings, url: str) -> Connection:
+    """Return what apps need to know to send pings; `url` is that of the broker."""
+    return Connection(
+        url=url,
+        prefix=settings.mqtt_prefix,
+        access="broker" if settings.mqtt else settings.mqtt_device_access,
+        message_pings=settings.message_max_pings,
+        message_bytes=settings.message_max_bytes,
     )
 
 

@@ -42,7 +42,7 @@ def up(
     settings
         What the operator chose; without a broker URL the embedded broker is started.
     demo
-        Add a fleet in Helsinki, three campaigns and a receiver.
+        Add a fleet in Helsinki, four campaigns and a receiver; and a simulated day, at first.
     live
         Show the live summary when standard output is a terminal.
     zones
@@ -66,9 +66,14 @@ def up(
     node = Node(settings)
 
     async def main(stop: asyncio.Event) -> None:
-        with contextlib.nullcontext() if not on_terminal else Console().status("Starting …"):
+        with (
+            contextlib.nullcontext() if not on_terminal else Console().status("Starting …") as shown
+        ):
             if not settings.mqtt:
                 await asyncio.to_thread(node.start_broker)
+            if showcase is not None:
+                say = shown.update if shown is not None else _nobody
+                await showcase.prepare(node, stopped=stop.is_set, say=say)
             await asyncio.to_thread(node.import_zones, zones)
             await asyncio.to_thread(node.start_ingest)
             node.start_delivery()
@@ -89,8 +94,12 @@ def up(
             keep_heap()
             announce("ready", {"API": node.api.url} if on_terminal else addresses)
         summary = Summary(
-            lambda: counters(node, showcase.takings if showcase else None),
-            addresses=addresses,
+            lambda: (
+                counters(node, showcase.takings, before=showcase.before)
+                if showcase
+                else counters(node)
+            ),
+            addresses={**addresses, **(showcase.notes if showcase else {})},
             offers=showcase.receiver.offers if showcase else tuple,
             troubles=lambda: [
                 f"{each.name}: {each.detail}" for each in node.checks() if not each.ok
@@ -115,6 +124,10 @@ def up(
                 await showcase.stop()
 
     return _run(node, main)
+
+
+def _nobody(_: str) -> None:
+    """Say it to nobody: without a terminal the log tells enough."""
 
 
 def serve(settings: Settings) -> int:

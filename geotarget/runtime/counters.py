@@ -22,19 +22,25 @@ def _total(name: str, **labels: str) -> int:
     )
 
 
-def counters(node: Node, takings: Takings | None = None) -> Counters:
-    """Return the counters of this moment; `takings` are those of the demo's till."""
-    sold = takings or Takings()
+def counters(
+    node: Node, takings: Takings | None = None, *, before: Counters | None = None
+) -> Counters:
+    """Return the counters of this moment; `takings` are those of the demo's till.
+
+    What had happened `before`, in the day that the demo lives through at its first start, is not
+    counted.
+    """
+    sold, before = takings or Takings(), before or Counters()
     return Counters(
         pings=_total("geotarget_pings_received_total"),
         rejected=_total("geotarget_pings_rejected_total"),
-        entries=_total("geotarget_transitions_total", kind="enter"),
-        dwells=_total("geotarget_transitions_total", kind="dwell"),
-        exits=_total("geotarget_transitions_total", kind="exit"),
+        entries=_total("geotarget_transitions_total", kind="enter") - before.entries,
+        dwells=_total("geotarget_transitions_total", kind="dwell") - before.dwells,
+        exits=_total("geotarget_transitions_total", kind="exit") - before.exits,
         inside=node.inside,
         zones=len(node.catalog.snapshot.index),
-        offers=_total("geotarget_decisions_total", gate="fired"),
-        held_out=_total("geotarget_decisions_total", gate="holdout"),
+        offers=_total("geotarget_decisions_total", gate="fired") - before.offers,
+        held_out=_total("geotarget_decisions_total", gate="holdout") - before.held_out,
         purchases=sold.purchases,
         revenue=sold.value,
         delivered=_total("geotarget_webhook_attempts_total", outcome="delivered"),

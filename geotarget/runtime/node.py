@@ -43,12 +43,14 @@ from geotarget.ingest import (
     decode_http,
 )
 from geotarget.ingest.broker_url import BrokerUrl
+from geotarget.ingest.listening import bracketed
 from geotarget.model import Endpoint, PingBatch
-from geotarget.pipeline import BEHIND_S, Pipeline
-from geotarget.runtime.brokers import device_login, embedded_broker
+from geotarget.pipeline import BEHIND_S, Pipeline, wall_clock_ms
+from geotarget.runtime.brokers import connection, device_login, embedded_broker
 from geotarget.runtime.http_server import ApiThread, listen
 from geotarget.runtime.keeping import Keeper
 from geotarget.settings import Settings
+from geotarget.settings.shown import shown
 from geotarget.store import Store
 from geotarget.store.footfall import SALT
 from geotarget.targeting.event import endpoint_disabled
@@ -109,17 +111,22 @@ class Node:
     def open(self) -> None:
         """Open the database and read the catalogue."""
         self.settings.data.mkdir(parents=True, exist_ok=True)
-        self.store = Store.open(
-            self.settings.store_url,
-            max_dead_letters=self.settings.dead_letters,
-            reach_days=self.settings.reach_days,
-            secret_key=self.settings.secret_key,
-        )
+        self.store = self.open_store()
         self.catalog = Catalog(
             self.store,
             check_url=partial(check_url, allow_cidrs=self.settings.webhook_allow_cidrs),
         )
         self.catalog.follow()
+
+    def open_store(self, now_ms: Callable[[], int] = wall_clock_ms) -> Store:
+        """Open the database, once more or for the first time; `now_ms` dates what is dated."""
+        return Store.open(
+            self.settings.store_url,
+            max_dead_letters=self.settings.dead_letters,
+            reach_days=self.settings.reach_days,
+            secret_key=self.settings.secret_key,
+            now_ms=now_ms,
+        )
 
     def import_zones(self, files: Sequence[Path]) -> None:
         """Load catalogues of zones; nothing changes where they are loaded already.
@@ -160,7 +167,7 @@ class Node:
         """Where phones publish, without a password."""
         if self.broker is not None:
             scheme = "mqtt" if self.broker.trust is None else "mqtts"
-            return f"{scheme}://{self.settings.host}:{self.broker.port}"
+            return f"{scheme}://{bracketed(self.settings.host)}:{self.broker.port}"
         return str(BrokerUrl.parse(self.broker_url))
 
     @property
@@ -286,6 +293,7 @@ class Node:
             self.forwarder.start()
         services = Services(
             rules=settings.rules(),
+            policy=settings.policy(),
             catalog=self.catalog,
             store=self.store,
             decode=partial(decode_http, limits=self.wire_limits),
@@ -304,10 +312,12 @@ class Node:
             ),
             admin_key=settings.admin_key or None,
             device_login=self._device_login,
+            connection=connection(settings, self.phone_url),
             scene=None if self.pipeline is None else self._scene,
             wake_delivery=lambda: self.sender.wake() if self.sender else None,
             phone_region=settings.phone_region,
             open_metrics=settings.open_metrics,
+            operator=shown(settings),
             version=__version__,
         )
         self._read_certificate()

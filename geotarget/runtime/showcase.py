@@ -1,34 +1,49 @@
 """The demo around a node: zones, campaigns and people of Helsinki, and a receiver for its offers.
 
-It speaks to the node as everybody does: the HTTP API with a key, MQTT, webhooks on loopback. Only
-the permission to post to loopback is given in the settings, as an operator would.
+What it needs is installed before pings are fetched, and on the first start it lives through the day
+before (`history`). Then it speaks to the node as everybody does: the HTTP API with a key, MQTT,
+webhooks on loopback. Only the permission to post to loopback is given in the settings, as an
+operator would.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 import threading
-import urllib.error
-import urllib.request
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlencode
 
 import structlog
 
+from geotarget.backtest.feeding import RecordedClock
+from geotarget.catalog import Catalog
 from geotarget.delivery import new_secret
-from geotarget.demo import Fleet, Receiver, Takings, Till, catalogue_path, install, walk
+from geotarget.demo import (
+    Counters,
+    Fleet,
+    Receiver,
+    Takings,
+    Till,
+    beginning_of,
+    catalogue_path,
+    install,
+    walk,
+)
+from geotarget.engine.warm import warm
 from geotarget.errors import BrokerError
 from geotarget.geojson import load_zones
 from geotarget.ingest import Publisher
 from geotarget.ingest.publish import OutgoingPing
 from geotarget.pipeline import wall_clock_ms
+from geotarget.runtime.counters import counters
+from geotarget.runtime.desk import CatalogDesk, HttpOffice
+from geotarget.runtime.history import ACTION, is_new, live_through
 from geotarget.runtime.node import Node
 from geotarget.settings import Settings
+from geotarget.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -36,65 +51,29 @@ WALKERS = 200
 KEY_FILE = "demo-key"
 SECRET_FILE = "demo-webhook-secret"  # noqa: S105 - the name of a file
 LOOPBACK = "127.0.0.0/8"
-
-
-class HttpDesk:
-    """Hands documents in through the API; `trust` is whom it trusts for https."""
-
-    def __init__(self, url: str, key: str, trust: ssl.SSLContext | None = None) -> None:
-        self._url = url
-        self._key = key
-        self._trust = trust
-
-    def has(self, kind: str, id: str) -> bool:
-        """Whether there is one already."""
-        return self._call("GET", kind, id) == 200
-
-    def put(self, kind: str, id: str, document: Mapping[str, Any]) -> None:
-        """Do what ``PUT /v1/{kind}/{id}`` does."""
-        self._call("PUT", kind, id, json.dumps(document).encode())
-
-    def decisions(self, gate: str, since: datetime) -> Sequence[Mapping[str, Any]]:
-        """Return the decisions of a gate since an instant: the latest thousand."""
-        query = urlencode({"gate": gate, "from": since.isoformat(), "limit": 1000})
-        with self._open("GET", f"/v1/decisions?{query}", None) as answer:
-            items: Sequence[Mapping[str, Any]] = json.loads(answer.read())["items"]
-        return items
-
-    def report(self, conversions: Sequence[Mapping[str, Any]]) -> None:
-        """Do what ``POST /v1/conversions`` does."""
-        with self._open("POST", "/v1/conversions", json.dumps(conversions).encode()):
-            pass
-
-    def _open(self, method: str, path: str, body: bytes | None) -> Any:
-        request = urllib.request.Request(  # noqa: S310 - our own address
-            f"{self._url}{path}",
-            method=method,
-            data=body,
-            headers={"authorization": f"Bearer {self._key}", "content-type": "application/json"},
-        )
-        return urllib.request.urlopen(request, timeout=30, context=self._trust)  # noqa: S310
-
-    def _call(self, method: str, kind: str, id: str, body: bytes | None = None) -> int:
-        try:
-            with self._open(method, f"/v1/{kind}/{quote(id, safe='')}", body) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            if method == "GET" and error.code == 404:
-                return error.code
-            raise RuntimeError(
-                f"the demo's {kind}/{id} was refused: {error.code} {error.read().decode()}"
-            ) from error
+TWO_DAYS_MS = 2 * 86_400_000
 
 
 class Showcase:
-    """Everything that `--demo` adds."""
+    """Everything that `--demo` adds.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    settings
+        What the operator chose.
+    walkers
+        How many people the fleet has.
+    """
+
+    def __init__(self, settings: Settings, *, walkers: int = WALKERS) -> None:
         allowed = {*settings.webhook_allow_cidrs, LOOPBACK}
         self.settings = settings.model_copy(update={"webhook_allow_cidrs": tuple(sorted(allowed))})
         self.key = ""
+        self.notes: Mapping[str, str] = {}
+        self.before = Counters()
         self.receiver = Receiver(self._kept(SECRET_FILE, new_secret))
+        self._walkers = walkers
+        self._fleet: Fleet | None = None
         self._stop_walking = threading.Event()
         self._walking: threading.Thread | None = None
         self._till: Till | None = None
@@ -109,25 +88,93 @@ class Showcase:
             path.write_text(make())
         return path.read_text()
 
-    async def start(self, node: Node) -> None:
-        """Install what is missing and let the fleet walk."""
-        assert node.api is not None
-        self.key = await asyncio.to_thread(self._key_of, node)
+    async def prepare(
+        self, node: Node, *, stopped: Callable[[], bool], say: Callable[[str], object]
+    ) -> None:
+        """Install what is missing, and live through the day before if this is the first start.
+
+        Parameters
+        ----------
+        node
+            Open; its ingest is not started yet.
+        stopped
+            Whether to stop early.
+        say
+            Takes what is done now, for people.
+        """
         await self.receiver.start()
-        await asyncio.to_thread(self._import_zones, node)
-        created = await asyncio.to_thread(
-            install,
-            HttpDesk(node.api.url, self.key, node.trust),
-            url=self.receiver.url,
-            secret=self._kept(SECRET_FILE, new_secret),
+        await asyncio.to_thread(self._prepare, node, stopped, say)
+
+    def _prepare(
+        self, node: Node, stopped: Callable[[], bool], say: Callable[[str], object]
+    ) -> None:
+        self._fleet = Fleet(self._walkers)
+        if is_new(node.store):
+            self._live_through(node, self._fleet, stopped, say)
+        created = self._install(node.catalog, node.store)
+        log.info("demo installed", created=created)
+        if node.store.audit_page(action=ACTION, limit=1).items:
+            self.notes = {"history": "the day before the first start is simulated"}
+
+    def _live_through(
+        self,
+        node: Node,
+        fleet: Fleet,
+        stopped: Callable[[], bool],
+        say: Callable[[str], object],
+    ) -> None:
+        """Simulate the day before, in a store and a catalogue on a clock of their own."""
+        say("Getting the engine ready …")
+        warm()
+        log.info("simulating the day before the first start")
+        settings, began, now_ms = self.settings, time.monotonic(), wall_clock_ms()
+        clock = RecordedClock(beginning_of(now_ms))
+        with node.open_store(clock) as store:
+            catalog = Catalog(store)
+            self._install(catalog, store)
+            takings = live_through(
+                store,
+                catalog,
+                fleet,
+                clock,
+                to_ms=now_ms,
+                rules=settings.rules(),
+                policy=settings.policy(),
+                footfall=bool(settings.reach_days),
+                ended=stopped,
+                on_progress=lambda share: say(f"Simulating the day before … {share:.0%}"),
+            )
+        node.catalog.refresh()
+        self.before = counters(node)
+        log.info(
+            "simulated the day before",
+            entries=self.before.entries,
+            offers=self.before.offers,
+            purchases=takings.purchases,
+            seconds=round(time.monotonic() - began, 1),
         )
-        log.info("demo installed", created=len(created))
-        fleet = await asyncio.to_thread(Fleet, WALKERS)
+
+    def _install(self, catalog: Catalog, store: Store) -> int:
+        """Install what is not there yet; return how much that was."""
+        zones = load_zones(catalogue_path()).zones
+        known = {zone.id for zone in store.zones()[0]}
+        missing = [zone for zone in zones if zone.id not in known]
+        catalog.put_zones(missing, by="demo")
+        secret = self._kept(SECRET_FILE, new_secret)
+        desk = CatalogDesk(catalog, store)
+        return len(missing) + len(install(desk, url=self.receiver.url, secret=secret))
+
+    async def start(self, node: Node) -> None:
+        """Let the fleet walk, and open the till."""
+        assert node.api is not None
+        assert self._fleet is not None
+        self.key = await asyncio.to_thread(self._key_of, node)
         self._walking = threading.Thread(
-            target=self._walk, args=(fleet, *node.fleet_broker), name="fleet", daemon=True
+            target=self._walk, args=(self._fleet, *node.fleet_broker), name="fleet", daemon=True
         )
         self._walking.start()
-        self._till = Till(HttpDesk(node.api.url, self.key, node.trust))
+        office = HttpOffice(node.api.url, self.key, node.trust)
+        self._till = Till(office, reported=await asyncio.to_thread(_reported, node.store))
         self._selling = threading.Thread(target=self._sell, name="till", daemon=True)
         self._selling.start()
 
@@ -145,12 +192,6 @@ class Showcase:
             except OSError as error:  # what urllib raises, refusals included
                 log.warning("the till lost the API", reason=str(error))
                 self._stop_walking.wait(1.0)
-
-    def _import_zones(self, node: Node) -> None:
-        """Import the demo's zones that are not there yet, all at once."""
-        zones = load_zones(catalogue_path()).zones
-        known = {zone.id for zone in node.store.zones()[0]}
-        node.catalog.put_zones([zone for zone in zones if zone.id not in known], by="demo")
 
     def _key_of(self, node: Node) -> str:
         """Return an API key: the operator's own, the one of the last start, or a new one."""
@@ -188,6 +229,19 @@ class Showcase:
         """Close the receiver, after the last posts."""
         await self.stop_walking()
         await self.receiver.stop()
+
+
+def _reported(store: Store) -> list[str]:
+    """Return the ids of the purchases of two days: a till draws each day anew."""
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = store.conversions_page(
+            from_ms=wall_clock_ms() - TWO_DAYS_MS, limit=1000, cursor=cursor or None
+        )
+        found += [each.id for each in page.items]
+        cursor = page.next
+    return found
 
 
 def _publish(publisher: Publisher, device: str, ping: dict[str, float]) -> None:

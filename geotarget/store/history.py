@@ -9,6 +9,7 @@ fired decisions and failed deliveries have indices of their own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -139,8 +140,9 @@ ORDER BY seq DESC LIMIT ?
 """
 _DEAD_LETTERS_NAMING = """
 SELECT source, payload, reason, detail, received_ms, position FROM dead_letter
-WHERE received_ms >= ? AND received_ms < ?
-  AND (instr(source, ?) > 0 OR source IN ('http', 'intake') AND instr(payload, CAST(? AS BLOB)) > 0)
+WHERE received_ms >= ?3 AND received_ms < ?4
+  AND (instr(source, ?1) > 0 OR source IN ('http', 'intake')
+       AND (instr(payload, CAST(?1 AS BLOB)) > 0 OR instr(payload, CAST(?2 AS BLOB)) > 0))
 ORDER BY seq DESC
 """
 
@@ -298,7 +300,8 @@ class History:
         """
         bounds = _Range(from_ms, to_ms, limit, None).bounds
         with self._database.read() as connection:
-            rows = cursor_of(connection).execute(_DEAD_LETTERS_NAMING, (*bounds, device, device))
+            named = (device, json.dumps(device)[1:-1], *bounds)  # as it is, or in \u escapes
+            rows = cursor_of(connection).execute(_DEAD_LETTERS_NAMING, named)
             letters = (Rejected(*row) for row in rows)
             found = (letter for letter in letters if named_device(letter) == device)
             return list(islice(found, limit))

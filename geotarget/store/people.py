@@ -8,13 +8,14 @@ a count or a sample holds no more in memory than it returns; people are read 500
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from geotarget.behaviour import decode
 from geotarget.model import Behaviour, Profile
 from geotarget.store.database import Database, cursor_of
-from geotarget.store.documents import to_json
+from geotarget.store.documents import from_json, to_json
 from geotarget.store.profiles import read_profile
 
 CHUNK = 500
@@ -26,6 +27,10 @@ FROM behaviour WHERE NOT EXISTS (SELECT 1 FROM profile WHERE id = behaviour.prof
 """
 _IDS = f"SELECT id FROM profile UNION ALL SELECT profile {_KNOWN_ONLY}"  # noqa: S608 - our own text
 _COUNT = f"SELECT (SELECT count(*) FROM profile) + (SELECT count(*) {_KNOWN_ONLY})"  # noqa: S608 - our own text
+_CONSENTS = """
+SELECT consent, count(*) FROM (SELECT consent FROM profile ORDER BY rowid DESC LIMIT ?)
+GROUP BY consent
+"""
 _PEOPLE = """
 SELECT asked.value, state, attributes, consent, external_ids, quiet_hours
 FROM json_each(?) AS asked LEFT JOIN profile ON profile.id = asked.value
@@ -79,6 +84,30 @@ class People:
                 found += islice(ids, position - at, position - at + 1)
                 at = position + 1
         return found
+
+    def consents(self, most: int) -> tuple[int, dict[str, tuple[int, int]]]:
+        """Count what profiles agreed to and declined.
+
+        Parameters
+        ----------
+        most
+            Only the profiles that were made last are looked at, so many.
+
+        Returns
+        -------
+        profiles : int
+            How many were looked at.
+        purposes : dict
+            By purpose, in their order, how many said yes and how many said no; of the others
+            nothing is known.
+        """
+        looked, said = 0, defaultdict[str, list[int]](lambda: [0, 0])
+        with self._database.read() as connection:
+            for consent, profiles in cursor_of(connection).execute(_CONSENTS, (most,)):
+                looked += profiles
+                for purpose, agreed in from_json(consent).items():
+                    said[purpose][0 if agreed else 1] += profiles
+        return looked, {purpose: (yes, no) for purpose, (yes, no) in sorted(said.items())}
 
     def people(self, ids: Sequence[str]) -> Iterator[tuple[Profile, Behaviour]]:
         """Return people by their ids, each with what was seen of them; devices are not read."""

@@ -31,6 +31,7 @@ from geotarget.store.history import History
 from geotarget.store.imports import Imports
 from geotarget.store.keys import Keys
 from geotarget.store.live import LiveLog
+from geotarget.store.lookback import Lookback
 from geotarget.store.outbox import Outbox
 from geotarget.store.people import People
 from geotarget.store.profiles import Profiles
@@ -38,8 +39,10 @@ from geotarget.store.replays import Replays
 from geotarget.store.results import Results
 from geotarget.store.retention import Retention
 from geotarget.store.sealing import Seal, unlock
+from geotarget.store.seeking import Seeking
 from geotarget.store.tombstones import Tombstones
 from geotarget.store.traces import MOST_TRACES, Traces
+from geotarget.store.turn import Asking
 from geotarget.store.visitors import Visitors
 from geotarget.store.zones import Zones
 
@@ -48,10 +51,12 @@ _run = tables.run
 
 class Store(
     BatchWriter,
+    Asking,
     Outbox,
     Replays,
     History,
     Committed,
+    Lookback,
     Figures,
     Traces,
     Zones,
@@ -66,6 +71,7 @@ class Store(
     Feed,
     Tombstones,
     People,
+    Seeking,
     Imports,
     Keys,
     Places,
@@ -173,6 +179,10 @@ class Store(
             seal=seal,
             now_ms=now_ms,
         )
+
+    def schema_revision(self) -> str:
+        """Return the revision of the database's tables."""
+        return schema.revision_of(self._database) or ""
 
     def close(self) -> None:
         """Close all connections; harmless when repeated."""

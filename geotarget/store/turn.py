@@ -12,13 +12,15 @@ SQLite, 2 to 4 µs a key.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 
 from geotarget.model import Arm, BatchWrite, Behaviour, Fired, Profile, Spent
 from geotarget.store import appending, counting, footfall, live, traces
-from geotarget.store.database import cursor_of
+from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
 from geotarget.store.profiles import find_profiles
 from geotarget.store.tombstones import LAST_ERASURE
@@ -39,48 +41,11 @@ ON campaign = asked.value
 _DECIDED = "SELECT id FROM decision WHERE id IN (SELECT value FROM json_each(?))"
 
 
-class Turn:
-    """The questions and the one write of a batch; made by `Store.turn`.
+class Questions:
+    """What the gates ask, each one query whatever its size."""
 
-    Parameters
-    ----------
-    connection
-        Inside a write transaction.
-    log
-        The log of live states.
-    max_dead_letters, max_traces
-        How many are kept; the oldest go first.
-    reach_days
-        For how many days footfall is kept; 0 keeps nothing.
-    now_ms
-        When that is, Unix milliseconds.
-    sweeps
-        Whether the write is to drop traces and footfall that were kept long enough.
-    """
-
-    def __init__(
-        self,
-        connection: sa.Connection,
-        *,
-        log: live.LiveLog,
-        max_dead_letters: int,
-        max_traces: int,
-        reach_days: int,
-        now_ms: int,
-        sweeps: bool,
-    ) -> None:
-        self._connection = connection
-        self._cursor = cursor_of(connection)
-        self._log = log
-        self._max_dead_letters = max_dead_letters
-        self._max_traces = max_traces
-        self._reach_days = reach_days
-        self._now_ms = now_ms
-        self._sweeps = sweeps
-        self._documents: dict[str, bytes | None] = {}
-        self.appended: live.Append | None = None
-
-    # -- questions --------------------------------------------------------------------------
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
 
     def profiles_of(self, devices: Sequence[str]) -> dict[str, Profile]:
         """Return the profile of each device; an empty one where nothing is stored."""
@@ -88,10 +53,8 @@ class Turn:
 
     def behaviour_of(self, profiles: Sequence[str]) -> dict[str, Behaviour]:
         """Return what each profile did; the values are the caller's to change."""
-        unread = [each for each in profiles if each not in self._documents]
-        found = counting.read_behaviour(self._cursor, unread)
-        self._documents |= {profile: found.get(profile) for profile in unread}
-        return {profile: counting.to_behaviour(self._documents[profile]) for profile in profiles}
+        found = counting.read_behaviour(self._cursor, profiles)
+        return {profile: counting.to_behaviour(found.get(profile)) for profile in profiles}
 
     def last_fired(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Fired]:
         """Return when (campaign, profile) fired last and how often; not those that never did."""
@@ -123,6 +86,76 @@ class Turn:
         return {
             (campaign, variant): Arm(sent, converted) for campaign, variant, sent, converted in rows
         }
+
+
+class Asking:
+    """Answers the gates outside of a turn, for who only wants to know.
+
+    Parameters
+    ----------
+    database
+        Where it is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextmanager
+    def questions(self) -> Iterator[Questions]:
+        """Answer questions as of one instant; what they say may have changed right after it."""
+        with self._database.read() as connection:
+            yield Questions(cursor_of(connection))
+
+
+class Turn(Questions):
+    """The questions and the one write of a batch; made by `Store.turn`.
+
+    Parameters
+    ----------
+    connection
+        Inside a write transaction.
+    log
+        The log of live states.
+    max_dead_letters, max_traces
+        How many are kept; the oldest go first.
+    reach_days
+        For how many days footfall is kept; 0 keeps nothing.
+    now_ms
+        When that is, Unix milliseconds.
+    sweeps
+        Whether the write is to drop traces and footfall that were kept long enough.
+    """
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        *,
+        log: live.LiveLog,
+        max_dead_letters: int,
+        max_traces: int,
+        reach_days: int,
+        now_ms: int,
+        sweeps: bool,
+    ) -> None:
+        super().__init__(cursor_of(connection))
+        self._connection = connection
+        self._log = log
+        self._max_dead_letters = max_dead_letters
+        self._max_traces = max_traces
+        self._reach_days = reach_days
+        self._now_ms = now_ms
+        self._sweeps = sweeps
+        self._documents: dict[str, bytes | None] = {}
+        self.appended: live.Append | None = None
+
+    # -- questions --------------------------------------------------------------------------
+
+    def behaviour_of(self, profiles: Sequence[str]) -> dict[str, Behaviour]:
+        """Return what each profile did; the values are the caller's to change."""
+        unread = [each for each in profiles if each not in self._documents]
+        found = counting.read_behaviour(self._cursor, unread)
+        self._documents |= {profile: found.get(profile) for profile in unread}
+        return {profile: counting.to_behaviour(self._documents[profile]) for profile in profiles}
 
     def decided(self, decisions: Sequence[str]) -> set[str]:
         """Return which of these decisions are there already, by their ids."""

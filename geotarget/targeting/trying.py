@@ -130,22 +130,31 @@ def _templates(campaign: Campaign) -> Iterator[tuple[str, str, Mapping[str, Any]
 def _moment(
     campaign: Campaign, profile: Profile, zone: Zone, behaviour: Behaviour | None, now_ms: int
 ) -> Moment:
+    transition = movement(campaign, profile.id, zone, now_ms)
+    known = {profile.id: Behaviour() if behaviour is None else behaviour}
+    return Moment(transition, zone, profile, Ledger(behaviour=known), now_ms=now_ms)
+
+
+def movement(campaign: Campaign, device: str, zone: Zone, now_ms: int) -> Transition:
+    """Return a movement that a campaign answers and that never happened: confident, now.
+
+    An entry where the campaign listens to entries, else the first that it listens to.
+    """
     kinds = sorted(campaign.trigger.on - {Kind.RECONCILED}) or [Kind.ENTER]
-    transition = Transition(
+    kind = Kind.ENTER if Kind.ENTER in kinds else kinds[0]
+    return Transition(
         id="0" * 32,
         visit="0" * 32,
-        device=profile.id,
+        device=device,
         zone=zone.id,
         zone_revision=zone.revision,
-        kind=Kind.ENTER if Kind.ENTER in kinds else kinds[0],
+        kind=kind,
         ts_ms=now_ms,
         decided_ms=now_ms,
         confidence=3,
         p=1.0,
-        threshold_s=campaign.trigger.dwell_s,
+        threshold_s=campaign.trigger.dwell_s if kind is Kind.DWELL else None,
     )
-    known = {profile.id: Behaviour() if behaviour is None else behaviour}
-    return Moment(transition, zone, profile, Ledger(behaviour=known), now_ms=now_ms)
 
 
 def _try(

@@ -154,7 +154,6 @@ def test_behaviour_counts_and_places_are_given(api: Api) -> None:
     ("body", "path"),
     [
         ({}, "$"),
-        ({"rule": RULE, "audience": "a"}, "$"),
         ({"audience": "nobody"}, "$.audience"),
         ({"rule": RULE, "zone": "nowhere"}, "$.zone"),
         ({"rule": "oops("}, "$.rule"),

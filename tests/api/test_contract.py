@@ -34,6 +34,8 @@ MEANING = {
     "PUT /v1/campaigns/{id}",
     "POST /v1/campaigns:preview",
     "POST /v1/campaigns/{id}:preview",
+    "POST /v1/campaigns:backtest",
+    "POST /v1/campaigns/{id}:backtest",
     "PUT /v1/audiences/{id}",
     "POST /v1/audiences:count",
     "PUT /v1/imports/{id}",
@@ -48,12 +50,15 @@ MEANING = {
     "GET /v1/reports/campaigns/{id}",
     "GET /v1/reports/zones/{id}",
     "GET /v1/exports/zones/{id}/visitors",
+    "GET /v1/zones/{id}/cells",
+    "GET /v1/tiles/zones/{z}/{x}/{y}",
+    "POST /v1/zones:cells",
     "POST /v1/zones:lint",
     "POST /v1/zones:reach",
 }
-"""Where a schema can't say all: rings close, endpoints exist, secrets are Base64, ends come after
-beginnings, rules are CEL, rows are profiles, no name holds NUL. There a request that obeys the
-schema may still be refused."""
+"""Where a schema can't say all: rings close, cells are not too many, endpoints exist, secrets are
+Base64, ends come after beginnings, rules are CEL, rows are profiles, no name holds NUL. There a
+request that obeys the schema may still be refused."""
 
 REPORTS = {"POST /v1/pings", "POST /v1/zones", "POST /v1/conversions", "PUT /v1/imports/{id}"}
 """Where bad items are reported in a good answer."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -272,3 +273,25 @@ def test_a_zone_that_is_gone_is_explained_by_its_id(traced: Api) -> None:
     traced.store.write_batch(BatchWrite())
     said = "\n".join(explained(traced)["summary"])
     assert "entered 'z'" in said
+
+
+def test_a_refused_ping_is_told_whatever_the_id(api: Api) -> None:
+    """Also where the payload was kept with its letters escaped; and when the device was heard."""
+    device = "هاتف/1 ?%"
+    sent = [ping(device, ago_s=20) | {"lat": 95}, ping(device, ago_s=10, acc=7)]
+    api.call("POST", "/v1/pings", expect=202, json=sent)
+    found = explained(api, quote(device, safe=""))
+    (refused,) = [each for each in found["timeline"] if each["what"] == "refused"]
+    assert "not 95" in refused["refused"]["detail"]
+    assert "swapped" in refused["refused"]["advice"]
+    assert found["last_fix"]["accuracy_m"] == 7
+    assert (found["profile"], found["devices"]) == (device, [])
+
+
+def test_a_person_is_explained_by_their_devices(api: Api) -> None:
+    """The id of a profile leads to its devices, and each of them back to it."""
+    api.call("PUT", "/v1/profiles/aino", expect=200, json={"devices": ["phone-2", "phone-1"]})
+    person, device = explained(api, "aino"), explained(api, "phone-1")
+    assert sorted(person["devices"]) == ["phone-1", "phone-2"]
+    assert person["last_fix"] is None
+    assert (device["profile"], device["devices"]) == ("aino", [])

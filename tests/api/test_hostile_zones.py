@@ -194,13 +194,14 @@ def test_large_ones_are_bounded_where_the_api_checks_them(name: str) -> None:
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_no_door_of_the_api_breaks(lasting: Api, name: str) -> None:
-    """Import, replacement, lint and reach answer with what is wrong, shortly and soon."""
+    """Import, replacement, lint, reach and cells answer with what is wrong, shortly and soon."""
     document = (FOLDER / f"{name}.json").read_bytes()
     good = not ANSWERS[name]
     for method, path, statuses in (
         ("POST", "/v1/zones?dry_run=true", {200, 422}),
         ("PUT", "/v1/zones/other", {422}),
         ("POST", "/v1/zones:lint", {200} if good else {422}),
+        ("POST", "/v1/zones:cells", {200} if good else {422}),
         ("POST", "/v1/zones:reach", {200, 422} if good else {422}),
     ):
         began = time.process_time()

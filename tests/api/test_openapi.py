@@ -135,6 +135,7 @@ def test_examples_of_requests_are_accepted(api: Api, document: dict[str, Any]) -
         ("/v1/conversions", 200),
         ("/v1/audiences:count", 200),
         ("/v1/campaigns:preview", 200),
+        ("/v1/campaigns:backtest", 200),
     ]:
         content = document["paths"][path]["post"]["requestBody"]["content"]
         for media, each in content.items():

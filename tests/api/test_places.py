@@ -196,7 +196,7 @@ def test_few_work_at_one_time(lasting: Api, path: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(places, "WAIT_S", 0.01)
     with ExitStack() as busy:
         for _ in range(places.AT_ONCE):
-            busy.enter_context(places._turn())
+            busy.enter_context(places.turn())
         answer = lasting.client.post(path, json=draft())
         assert (429, "1") == (answer.status_code, answer.headers["retry-after"])
     lasting.call("POST", path, json=draft(), expect=200)

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.console.browsing import READY_MS
+from tests.console.browsing import READY_MS, signed_in, watched
 from tests.e2e.harness import ADMIN_KEY, Node, free_ports
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -50,6 +50,7 @@ def browser() -> Iterator[Browser]:
     """
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
+    expect.set_options(timeout=READY_MS)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(
             executable_path=CHROMIUM,
@@ -62,14 +63,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser, node: Node) -> Iterator[BrowserContext]:
     """Open a window of its own, signed in."""
-    opened = browser.new_context(
-        base_url=f"http://127.0.0.1:{node.port}",
-        viewport={"width": 1280, "height": 800},
-        reduced_motion="reduce",
-        locale="en-GB",
-    )
-    answer = opened.request.post("/v1/session", data={"key": ADMIN_KEY})
-    assert answer.ok, answer.text()
+    opened = signed_in(browser, node.port, ADMIN_KEY)
     yield opened
     opened.close()
 
@@ -77,20 +71,5 @@ def context(browser: Browser, node: Node) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext, node: Node) -> Iterator[Page]:
     """Open a page that may not fail, nor ask anybody else."""
-    page = context.new_page()
-    page.set_default_timeout(READY_MS)
-    wrong: list[str] = []
-
-    def stay_here(route: Route) -> None:
-        if route.request.url.startswith((f"http://127.0.0.1:{node.port}/", "blob:", "data:")):
-            route.continue_()
-        else:
-            wrong.append(f"asked for {route.request.url}")
-            route.abort()
-
-    page.route("**/*", stay_here)
-    page.on("pageerror", lambda error: wrong.append(f"threw {error}"))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    yield page
-    page.close()
-    assert wrong == []
+    with watched(context, node.port) as page:
+        yield page

@@ -144,7 +144,7 @@ class Node:
                     **self.environment,
                 },
             )  # fmt: skip
-        eventually(lambda: self._ready(log, start), seconds=90, what=f"ready line in {log}")
+        eventually(lambda: self._ready(log, start), seconds=180, what=f"ready line in {log}")
         return self
 
     def _ready(self, log: Path, start: int) -> bool:

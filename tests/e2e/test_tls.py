@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,11 @@ def test_the_whole_path_over_tls(
                 return False
             raise
 
+    began = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     publish()
     eventually(lambda: known("phone-1"), seconds=30, what="the phone's ping")
     eventually(
-        lambda: call(node, trust, "/v1/transitions?limit=1")["items"] != [],
+        lambda: call(node, trust, f"/v1/transitions?limit=1&from={began}")["items"] != [],
         seconds=60,
         what="the demo's fleet, which publishes over TLS too",
     )

@@ -33,6 +33,7 @@ function load() {
     json("cities-1000.json"),
     document.fonts.load('500 12px "Inter"'),
   ]);
+  parts.catch(() => (parts = undefined)); // asked for again the next time
   return parts;
 }
 

@@ -1,36 +1,16 @@
 // Zones as the drawing tool knows them, and back: it edits simple rings only, so a zone with holes
 // or several parts is taken apart into rings and put together again.
 
+import { holds, polygons, wound } from "./plane.js";
+import { unrolled } from "./seam.js";
+
 const EARTH_M = 6_371_008.8;
-const PLACES = 7;
+/** Decimals of a degree: a centimetre. */
+export const PLACES = 7;
+const MOST_LAT = 89.9999; // at a pole itself there is no east
 
-const rounded = ([lng, lat]) => [Number(lng.toFixed(PLACES)), Number(lat.toFixed(PLACES))];
-
-/** Twice the signed area of a ring: positive runs counter-clockwise. */
-function turning(ring) {
-  let sum = 0;
-  for (let at = 0; at < ring.length - 1; at++) {
-    sum += ring[at][0] * ring[at + 1][1] - ring[at + 1][0] * ring[at][1];
-  }
-  return sum;
-}
-
-const wound = (ring, counterClockwise) => (turning(ring) > 0 === counterClockwise ? ring : [...ring].reverse());
-
-function holds(ring, [x, y]) {
-  let inside = false;
-  for (let at = 0, before = ring.length - 1; at < ring.length; before = at++) {
-    const [x1, y1] = ring[at];
-    const [x2, y2] = ring[before];
-    if (y1 > y !== y2 > y && x < ((x2 - x1) * (y - y1)) / (y2 - y1) + x1) inside = !inside;
-  }
-  return inside;
-}
-
-/** The polygons of a geometry: rings of each, the outline first. */
-export function polygons(geometry) {
-  return geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
-}
+/** A place to so many decimals. */
+export const rounded = ([lng, lat]) => [Number(lng.toFixed(PLACES)), Number(lat.toFixed(PLACES))];
 
 /** A geometry's rings as features of the drawing tool. */
 export function apart(geometry) {
@@ -63,33 +43,53 @@ export function together(features) {
   return parts.length === 1 ? { type: "Polygon", coordinates: parts[0] } : { type: "MultiPolygon", coordinates: parts };
 }
 
-/** The circle around a point as a ring that can be drawn. */
+/** A geometry without one of its rings; with an outline go its holes. Null when nothing is left. */
+export function without(geometry, part, ring) {
+  const parts = polygons(geometry).flatMap((rings, at) => {
+    if (at !== part) return [rings];
+    return ring === 0 ? [] : [rings.filter((_, position) => position !== ring)];
+  });
+  if (!parts.length) return null;
+  return parts.length === 1 ? { type: "Polygon", coordinates: parts[0] } : { type: "MultiPolygon", coordinates: parts };
+}
+
+/** Whether a circle holds one of the poles: then it is no ring on a map, but a band. */
+export const overPole = ([, lat], radius) => ((90 - Math.abs(lat)) * Math.PI) / 180 <= radius / EARTH_M;
+
+/** The circle around a point as a ring that can be drawn; over a pole it runs along the pole back. */
 export function circle([lng, lat], radius, corners = 64) {
-  const [phi, lambda, angle] = [(lat * Math.PI) / 180, (lng * Math.PI) / 180, radius / EARTH_M];
+  const [phi, angle] = [(Math.max(-MOST_LAT, Math.min(MOST_LAT, lat)) * Math.PI) / 180, radius / EARTH_M];
+  const pole = overPole([lng, lat], radius);
   const ring = [];
   for (let corner = 0; corner <= corners; corner++) {
     const bearing = (-2 * Math.PI * (corner % corners)) / corners;
     const north = Math.asin(
       Math.sin(phi) * Math.cos(angle) + Math.cos(phi) * Math.sin(angle) * Math.cos(bearing),
     );
-    const east = Math.atan2(
+    const aside = Math.atan2(
       Math.sin(bearing) * Math.sin(angle) * Math.cos(phi),
       Math.cos(angle) - Math.sin(phi) * Math.sin(north),
     );
-    ring.push(rounded([((lambda + east) * 180) / Math.PI, (north * 180) / Math.PI]));
+    const there = lng + (aside * 180) / Math.PI;
+    const turns = pole && corner ? Math.round((ring.at(-1)[0] - there) / 360) : 0;
+    ring.push(rounded([there + 360 * turns, (north * 180) / Math.PI]));
+  }
+  if (pole) {
+    const end = Math.sign(lat) * 90;
+    ring.push([ring.at(-1)[0], end], [ring[0][0], end], ring[0]);
   }
   return { type: "Polygon", coordinates: [ring] };
 }
 
-/** What can be drawn of a zone: its polygons, or the ring of its circle. */
+/** What can be drawn of a zone: its polygons, in one piece, or the ring of its circle. */
 export function outline(zone) {
   const { geometry, properties } = zone;
-  return geometry.type === "Point" ? circle(geometry.coordinates, properties.radius_m) : geometry;
+  return geometry.type === "Point" ? circle(geometry.coordinates, properties.radius_m) : unrolled(geometry);
 }
 
-/** [west, south, east, north] of zones; null of none. */
+/** [west, south, east, north] of zones, east beyond 180 where one lies over it; null of none. */
 export function bounds(zones) {
-  const box = [180, 90, -180, -90];
+  const box = [Infinity, 90, -Infinity, -90];
   for (const zone of zones) {
     for (const [ring] of polygons(outline(zone))) {
       for (const [lng, lat] of ring) {
@@ -101,17 +101,4 @@ export function bounds(zones) {
     }
   }
   return box[0] > box[2] ? null : box;
-}
-
-/** Square metres of a polygon, near enough to tell people. */
-export function area(geometry) {
-  const ringArea = (ring) => {
-    const lat = (ring[0][1] * Math.PI) / 180;
-    const degree = (Math.PI * EARTH_M) / 180;
-    return Math.abs(turning(ring) / 2) * degree * degree * Math.cos(lat);
-  };
-  return polygons(geometry).reduce(
-    (sum, [out, ...holes]) => sum + ringArea(out) - holes.reduce((less, hole) => less + ringArea(hole), 0),
-    0,
-  );
 }

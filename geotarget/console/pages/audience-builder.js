@@ -1,7 +1,9 @@
 // Rows of conditions that write a rule, for those who don't want to write CEL.
 
-import { html, useRef, useState } from "../vendor/preact.js";
+import { html, signal, useEffect, useId, useRef, useState } from "../vendor/preact.js";
+import { get } from "../api.js";
 import { zones } from "../catalogue.js";
+import { may } from "../session.js";
 import { Icon, Select, Text } from "../parts/parts.js";
 import { BLANKS, celOf, conditionsOf, OPERATORS, ruleOf } from "./audience-cel.js";
 import { fresh } from "./campaign-draft.js";
@@ -18,12 +20,26 @@ const KINDS = [
 const TIMES = [[">=", "at least"], ["<", "fewer than"]];
 const PLACES = [["here", "this zone"], ["zone", "one zone"], ["tag", "zones tagged"], ["total", "any zone"]];
 
+/** What profiles say, asked once: {name, profiles, values}. */
+const attributes = signal(null);
+
+async function loadAttributes() {
+  if (attributes.value || !may("audiences:read")) return;
+  attributes.value = [];
+  try {
+    attributes.value = (await get("/v1/audiences:attributes")).items;
+  } catch {
+    attributes.value = null; // only suggestions: names can be typed without them
+  }
+}
+
 const keyed = (read) => read && { ...read, conditions: read.conditions.map((each) => ({ key: fresh(), ...each })) };
 
 /** Conditions for the rule; a rule that was typed by hand is read again. */
 export function Builder({ rule, onRule }) {
   const box = useRef();
   const [state, setState] = useState(() => ({ rule, read: keyed(conditionsOf(rule)) }));
+  useEffect(() => void loadAttributes(), []);
   let { read } = state;
   if (state.rule !== rule) {
     read = keyed(conditionsOf(rule));
@@ -88,10 +104,20 @@ function Place({ condition, set, edit, any = true }) {
     ${needs && html`<${Select} label=${condition.where === "zone" ? "Zone" : "Tag"} options=${shown} value=${target} onValue=${set("target")} />`}`;
 }
 
-const FIELDS = {
-  attribute: ({ condition, set }) => html`<${Text} label="Attribute" placeholder="tier" value=${condition.name} onValue=${set("name")} />
+function Attribute({ condition, set }) {
+  const [names, values] = [useId(), useId()];
+  const known = attributes.value || [];
+  const said = known.find(({ name }) => name === condition.name.trim())?.values || [];
+  return html`<${Text} label="Attribute" placeholder="tier" list=${names} autocomplete="off" value=${condition.name} onValue=${set("name")} />
+    <datalist id=${names}>${known.map(({ name }) => html`<option key=${name} value=${name}></option>`)}</datalist>
     <${Select} label="Must be so" options=${OPERATORS.map(([op, words]) => [op, words])} value=${condition.op} onValue=${set("op")} />
-    ${condition.op !== "known" && html`<${Text} label="Value" placeholder="gold" title="Put a number in quotes, such as '18', if it is a text" value=${condition.value} onValue=${set("value")} />`}`,
+    ${condition.op !== "known" &&
+    html`<${Text} label="Value" placeholder=${said.length ? String(said[0]) : "gold"} title="Put a number in quotes, such as '18', if it is a text" list=${values} autocomplete="off" value=${condition.value} onValue=${set("value")} />
+      <datalist id=${values}>${said.map((value) => html`<option key=${value} value=${String(value)}></option>`)}</datalist>`}`;
+}
+
+const FIELDS = {
+  attribute: Attribute,
   visited: ({ condition, set, edit }) => html`<${Place} ...${{ condition, set, edit }} /><${Times} ...${{ condition, set }} /><${Days} ...${{ condition, set }} />`,
   away: ({ condition, set, edit }) => html`<${Place} ...${{ condition, set, edit }} any=${false} /><${Days} ...${{ condition, set }} label="More than … days" />`,
   bought: ({ condition, set }) => html`<${Text} label="Category" placeholder="any" value=${condition.category} onValue=${set("category")} /><${Times} ...${{ condition, set }} /><${Days} ...${{ condition, set }} />`,

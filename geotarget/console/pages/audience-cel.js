@@ -158,9 +158,6 @@ export function conditionsOf(rule) {
   return null;
 }
 
-/** Several rules as one that asks for all of them. */
-export const together = (rules) => (rules.length === 1 ? rules[0] : rules.map((each) => `(${each}\n)`).join(" && "));
-
 /** Where a rule is wrong: {line, column, text} of "line 2, column 7: …"; null when it is not said. */
 export function placeIn(rule, reason) {
   const found = /(?:line (\d+), )?column (\d+)/i.exec(reason || "");

@@ -1,24 +1,25 @@
 // Who is meant: named audiences, conditions, the rule itself, and how many people that is now.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { piece, post, put } from "../api.js";
+import { post } from "../api.js";
 import { zones } from "../catalogue.js";
 import { many } from "../format.js";
 import { may } from "../session.js";
-import { Area, Button, Check, Dialog, Icon, Select, Text, Trouble } from "../parts/parts.js";
+import { Area, Button, Check, Icon, Select, Text, Trouble } from "../parts/parts.js";
 import { say } from "../parts/toasts.js";
-import { placeIn, together } from "./audience-cel.js";
 import { Builder } from "./audience-builder.js";
+import { Keeping, Naming } from "./audience-named.js";
+import { Spot } from "./audience-spot.js";
 import { Wrong } from "./campaign-draft.js";
 import { Picks, Section } from "./campaign-parts.js";
 import { zoneChoices, zonesMeant } from "./campaign-trigger.js";
-import { idOf } from "./zone-form.js";
 
 const PAUSE_MS = 500;
 
 export function Audience({ form, change, wrong, audiences, again }) {
   const set = (name) => (value) => change({ [name]: value });
   const [naming, setNaming] = useState(false);
+  const [keeping, setKeeping] = useState(false);
   const [chosen, setPlace] = useState(null);
   const place = chosen ?? (zonesMeant(form) || [])[0]?.id ?? "";
   const count = useCount(form, audiences, place);
@@ -36,7 +37,8 @@ export function Audience({ form, change, wrong, audiences, again }) {
       chosen=${form.audiences}
       onChosen=${set("audiences")}
       empty=${html`<p class="faint">None yet. Write a rule here and keep it under a name, to use it in other campaigns.</p>`}
-    />`}
+    />
+    ${may("audiences:write") && audiences?.length > 0 && html`<div><${Button} kind="small" icon="pencil" onClick=${() => setKeeping(true)}>Change or delete named audiences<//></div>`}`}
     <${Builder} rule=${form.rule} onRule=${set("rule")} />
     <${Area}
       label="The rule (CEL)"
@@ -61,6 +63,7 @@ export function Audience({ form, change, wrong, audiences, again }) {
         <${Check} label="Only who has said yes" hint="Otherwise silence is no refusal." value=${form.consentRequired} onValue=${set("consentRequired")} />
       </div>
     </details>
+    ${keeping && html`<${Keeping} audiences=${audiences || []} again=${again} onClose=${() => setKeeping(false)} />`}
     ${naming &&
     html`<${Naming}
       rule=${form.rule}
@@ -76,21 +79,12 @@ export function Audience({ form, change, wrong, audiences, again }) {
   <//>`;
 }
 
-/** Where in the rule the mistake is: its line, and a mark below. */
-function Spot({ rule, reason }) {
-  const spot = placeIn(rule, reason);
-  if (!spot || !spot.text.trim()) return null;
-  const from = Math.max(0, spot.column - 41);
-  const line = spot.text.slice(from, from + 80);
-  const mark = " ".repeat(Math.max(0, spot.column - 1 - from));
-  return html`<pre class="spot" aria-hidden="true">${`${line}\n${mark}^`}</pre>`;
-}
-
 /** How many people are meant now; asked when nobody has typed for half a second. */
 function useCount(form, audiences, zone) {
   const [state, setState] = useState({ value: null, error: null, waiting: false });
   const rule = form.rule.trim() ? form.rule : "";
-  const named = form.audiences.map((id) => audiences?.find((each) => each.id === id)?.rule).filter(Boolean);
+  const known = form.audiences.map((id) => audiences?.find((each) => each.id === id)).filter(Boolean);
+  const named = known.map((each) => each.rule);
   const key = JSON.stringify([rule, named, zone]);
   const [times, setTimes] = useState(0);
   useEffect(() => {
@@ -99,13 +93,11 @@ function useCount(form, audiences, zone) {
       return undefined;
     }
     const stop = new AbortController();
-    const ask = (text) => post("/v1/audiences:count", { rule: text, ...(zone && { zone }) }, { signal: stop.signal });
+    const asked = { ...(rule && { rule }), audiences: known.map(({ id }) => id), ...(zone && { zone }) };
     setState((before) => ({ ...before, waiting: true }));
     const timer = setTimeout(async () => {
       try {
-        // the own rule by itself first: its mistakes are told with their places in it
-        let value = rule ? await ask(rule) : null;
-        if (named.length) value = await ask(together([...(rule ? [rule] : []), ...named]));
+        const value = await post("/v1/audiences:count", asked, { signal: stop.signal });
         setState({ value, error: null, waiting: false });
       } catch (error) {
         if (!stop.signal.aborted) setState({ value: null, error, waiting: false });
@@ -142,37 +134,4 @@ function AtZone({ form, place, setPlace }) {
   const meant = zonesMeant(form) || zones.value || [];
   const options = [["", "No zone: rules about “here” hold for nobody"], ...zoneChoices(meant, place)];
   return html`<${Select} label="Counted as if they came to" options=${options} value=${place} onValue=${setPlace} />`;
-}
-
-function Naming({ rule, taken, onClose, onSaved }) {
-  const [name, setName] = useState("");
-  const [typed, setTyped] = useState("");
-  const [error, setError] = useState(null);
-  const [busy, setBusy] = useState(false);
-  const id = typed.trim() || idOf(name);
-  const exists = taken.some((each) => each.id === id);
-  const wrong = new Wrong(error?.errors || []);
-  const save = async () => {
-    if (!id || exists) return;
-    setBusy(true);
-    setError(null);
-    try {
-      onSaved(await put(`/v1/audiences/${piece(id)}`, { rule, name: name.trim() }));
-    } catch (refused) {
-      setError(refused);
-      setBusy(false);
-    }
-  };
-  return html`<${Dialog}
-    title="A named audience"
-    onClose=${onClose}
-    onSubmit=${save}
-    foot=${html`<${Button} onClick=${onClose}>Cancel<//><${Button} type="submit" kind="main" icon="save" busy=${busy} disabled=${!id || exists}>Save<//>`}
-  >
-    <p>Other campaigns can choose it, too. Whoever changes it changes it for all of them.</p>
-    <${Text} label="Name" autofocus value=${name} onValue=${setName} wrong=${wrong.at("$.name")} />
-    <${Text} label="Id" placeholder=${idOf(name) || "from the name"} value=${typed} onValue=${setTyped} wrong=${exists ? "There is an audience of this id already." : undefined} />
-    <pre>${rule}</pre>
-    <${Trouble} error=${error} />
-  <//>`;
 }

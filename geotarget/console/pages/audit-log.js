@@ -22,13 +22,16 @@ export function AuditLog() {
         <td><time datetime=${item.time} title=${full(item.time)}>${ago(item.time)}</time></td>
         <th scope="row"><${Name}>${item.actor}<//></th>
         <td>${item.action}</td>
-        <td class="long"><${Name}>${item.subject}<//></td>
+        <td class="long" title=${item.subject}><${Name}>${brief(item.subject)}<//></td>
         <td class="long faint">${details(item.detail)}</td>
       </tr>`}
-      empty=${html`<${Empty} icon="history" title="Nothing was changed yet" />`}
+      empty=${html`<${Empty} icon="history" title="Nothing was changed yet"><p>Every change of a zone, campaign, endpoint or key is noted here.</p><//>`}
     />
   </section>`;
 }
+
+/** Pseudonyms of people are long digests: their beginning tells them apart, the title has the rest. */
+const brief = (subject) => subject.replace(/^((?:profile|device):[0-9a-f]{8})[0-9a-f]{20,}$/, "$1…");
 
 const details = (detail) =>
   Object.entries(detail || {})

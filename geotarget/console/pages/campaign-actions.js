@@ -1,7 +1,7 @@
 // What is done to a whole campaign: start, pause, end, copy, delete, restore.
 
 import { html, signal, useState } from "../vendor/preact.js";
-import { get, piece, put, remove } from "../api.js";
+import { get, piece, put, remove, seen } from "../api.js";
 import { to } from "../router.js";
 import { Button, Dialog, Icon, Name, Trouble } from "../parts/parts.js";
 import { complain, say } from "../parts/toasts.js";
@@ -55,11 +55,12 @@ export async function move(id, status, again = () => {}) {
   try {
     const now = await get(address(id));
     const wanted = status === "active" && begins(now.schedule) ? "scheduled" : status;
-    const stored = await put(address(id), { ...documentIn(now), status: wanted });
+    const stored = await put(address(id), { ...documentIn(now), status: wanted }, seen(now.version));
     touch();
     const back = async () => {
       try {
-        again(await put(address(id), { ...documentIn(await get(address(id))), status: now.status }));
+        const latest = await get(address(id));
+        again(await put(address(id), { ...documentIn(latest), status: now.status }, seen(latest.version)));
         touch();
       } catch (error) {
         complain(error);
@@ -87,7 +88,7 @@ export function Delete({ campaign, onClose, onDone }) {
       await remove(address(id));
       const back = async () => {
         try {
-          await put(address(id), documentIn(campaign));
+          await put(address(id), documentIn(campaign), seen(0));
         } catch (refused) {
           complain(refused);
         }

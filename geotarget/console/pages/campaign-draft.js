@@ -4,7 +4,7 @@
 // does not know are kept as they were: a newer server must lose nothing to an older console.
 
 /** What an answer says that no document may. */
-const ANSWERED = new Set(["id", "version", "matches_zones", "inside_asked", "warnings"]);
+const ANSWERED = new Set(["id", "version", "matches_zones", "inside_asked", "updated", "warnings"]);
 
 export const UNITS = [["1", "seconds"], ["60", "minutes"], ["3600", "hours"], ["86400", "days"]];
 

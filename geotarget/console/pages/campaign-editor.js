@@ -1,12 +1,14 @@
 // One campaign as a page: its form, the preview beside it, and a foot that saves.
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
-import { all, get, put } from "../api.js";
+import { all, get, put, seen } from "../api.js";
 import { go, guarded, to } from "../router.js";
 import { may } from "../session.js";
 import { Button, Dialog, Empty, Icon, Name, Tag, Trouble, useAnswer, Waiting } from "../parts/parts.js";
 import { say } from "../parts/toasts.js";
+import { Backtest, mayTry } from "./campaign-backtest.js";
 import { address, begins, Delete, editing, move, MOVES, warn, Warnings } from "./campaign-actions.js";
+import { Clash } from "./campaign-clash.js";
 import { documentIn, documentOf, formOf, lacks, standing, Wrong } from "./campaign-draft.js";
 import { CampaignForm } from "./campaign-form.js";
 import { useArrival } from "./campaign-parts.js";
@@ -27,7 +29,7 @@ export function CampaignEditor({ id, like = "" }) {
   }
   if (error && !value) return html`<div class="column"><${Trouble} error=${error} again=${again} /></div>`;
   if (value === undefined) return html`<div class="column"><section class="panel flush">${waiting && html`<${Waiting} what="Loading the campaign" />`}</section></div>`;
-  return html`<${Editing} from=${id ? value : null} like=${id ? null : value} lists=${lists} />`;
+  return html`<${Editing} key=${value?.updated} from=${id ? value : null} like=${id ? null : value} lists=${lists} reload=${again} />`;
 }
 
 function useLists(id) {
@@ -52,7 +54,7 @@ function begin(stored, like) {
   return { ...formOf(documentIn(like)), name: `${like.name} (copy)`, status: "draft" };
 }
 
-function Editing({ from, like, lists }) {
+function Editing({ from, like, lists, reload }) {
   const [stored, setStored] = useState(from);
   const [form, setForm] = useState(() => begin(from, like));
   const [refused, setRefused] = useState(null); // what saving came to
@@ -61,6 +63,8 @@ function Editing({ from, like, lists }) {
   const [busy, setBusy] = useState("");
   const [leaving, setLeaving] = useState(null);
   const [deleting, setDeleting] = useState(false);
+  const [trying, setTrying] = useState(false);
+  const [clash, setClash] = useState(null); // the status that was to be saved when somebody else was first
   const page = useRef();
   const heading = useArrival();
   const sent = useRef(null); // the document that the errors speak of
@@ -115,7 +119,8 @@ function Editing({ from, like, lists }) {
       all[0]?.scrollIntoView({ block: "center" });
     });
 
-  const save = async (status) => {
+  /** `over`: the version to replace, where that is not the one that was opened; 0: none. */
+  const save = async (status, over = stored?.version || 0) => {
     setRefused(null);
     const { document: made, errors: unread } = documentOf({ ...form, status });
     const name = id || form.id?.trim() || idOf(form.name);
@@ -126,12 +131,7 @@ function Editing({ from, like, lists }) {
     if (found.length) return showWrong();
     setBusy(status);
     try {
-      if (!id && (await all("/v1/campaigns")).some((each) => each.id === name)) {
-        setErrors([{ path: "$.id", reason: `There is a campaign with the id “${name}” already: give this one another id.` }]);
-        setBusy("");
-        return showWrong();
-      }
-      const answer = await put(address(name), made);
+      const answer = await put(address(name), made, seen(over));
       say(answer.version === stored?.version ? "Nothing has changed." : `${answer.name} was saved: ${STATUS[answer.status][1].toLowerCase()}, version ${answer.version}.`);
       warn(name, answer.matches_zones === 0 ? ["No active zone is meant at the moment.", ...answer.warnings] : answer.warnings);
       if (id) {
@@ -143,9 +143,11 @@ function Editing({ from, like, lists }) {
       if (status === "draft") location.hash = editing(name);
       else go("campaigns");
     } catch (error) {
-      setRefused(error);
-      setErrors(error.errors || []);
       setBusy("");
+      if (error.status === 412 && id) return setClash(status);
+      const taken = [{ path: "$.id", reason: `There is a campaign with the id “${name}” already: give this one another id.` }];
+      setRefused(error.status === 412 ? null : error);
+      setErrors(error.status === 412 ? taken : error.errors || []);
       showWrong();
     }
     return undefined;
@@ -159,7 +161,7 @@ function Editing({ from, like, lists }) {
         <h1 tabindex="-1" ref=${heading}><${Name}>${stored ? stored.name : like ? `Copy of ${like.name}` : "New campaign"}<//> ${stored && html`<${Tag} kind=${kind}>${words}<//>`}</h1>
         ${stored && html`<p><${Name}>${id}<//></p>`}
       </div>
-      ${stored && html`<${Actions} campaign=${stored} writes=${writes} moved=${moved} onDelete=${() => setDeleting(true)} />`}
+      ${stored ? html`<${Actions} campaign=${stored} ...${{ writes, moved, onTry: () => setTrying(true), onDelete: () => setDeleting(true) }} />` : html`<div class="actions"><${Try} onTry=${() => setTrying(true)} /></div>`}
     </header>
     ${!writes && html`<p class="notice"><${Icon} name="info" />You can look at this campaign. To change it your key needs the right campaigns:write.</p>`}
     ${stored && html`<${Warnings} id=${id} />`}
@@ -179,6 +181,8 @@ function Editing({ from, like, lists }) {
       </div>
     </footer>`}
     ${leaving && html`<${Leaving} onStay=${() => setLeaving(null)} onLeave=${() => { gone.current = true; leaving(); }} />`}
+    ${clash && html`<${Clash} opened=${stored} onStay=${() => setClash(null)} onReload=${reload} onOver=${(version) => { setClash(null); save(clash, version); }} />`}
+    ${trying && html`<${Backtest} form=${form} id=${id || now.id} stored=${Boolean(stored) && !dirty.current} onClose=${() => setTrying(false)} />`}
     ${deleting && html`<${Delete} campaign=${stored} onClose=${() => setDeleting(false)} onDone=${() => { gone.current = true; go("campaigns"); }} />`}
   </div>`;
 }
@@ -198,9 +202,12 @@ function Saves({ status, isNew, starting, busy, save }) {
   return html`${keep(status, "Save")}${start("Save and start")}`;
 }
 
-function Actions({ campaign, writes, moved, onDelete }) {
+const Try = ({ onTry }) => mayTry() && html`<${Button} kind="small" icon="flask-conical" onClick=${onTry}>Try it on the last days<//>`;
+
+function Actions({ campaign, writes, moved, onTry, onDelete }) {
   const { id, status, version } = campaign;
   return html`<div class="actions">
+    <${Try} onTry=${onTry} />
     <a class="button small" href=${to("campaigns", id, "versions")}><${Icon} name="history" />Version ${version}</a>
     <a class="button small" href=${to("results", "campaign", id)}><${Icon} name="chart-column" />Results</a>
     ${writes &&

@@ -1,20 +1,17 @@
 // What one person would get from the campaign as it stands in the form, as it would look on a phone,
 // and whether anything would keep it from being sent.
 
-import { html, useEffect, useState } from "../vendor/preact.js";
-import { get, piece, post } from "../api.js";
+import { html, useEffect, useId, useState } from "../vendor/preact.js";
+import { get, post } from "../api.js";
 import { zones } from "../catalogue.js";
-import { instant } from "../format.js";
 import { may } from "../session.js";
-import { Area, Icon, Select, Text, Trouble } from "../parts/parts.js";
+import { Area, Icon, Name, Select, Text, Trouble } from "../parts/parts.js";
 import { zoneChoices, zonesMeant } from "./campaign-trigger.js";
+import { GATE_NAMES } from "./gates.js";
 
 const PAUSE_MS = 600;
 const SAMPLE = "first_name: Aino\nlanguage: en\ntier: gold";
-const GATES = {
-  trigger: "Trigger", schedule: "Schedule", consent: "Consent", audience: "Audience", holdout: "Comparison", cap: "Limits",
-  budget: "Budget", arbitration: "Other campaigns", variant: "Variant", content: "Offer",
-};
+const SHOWN = 6;
 
 /** "name: value" lines as attributes; a value that is JSON is what it says. */
 function attributesOf(lines) {
@@ -42,14 +39,14 @@ const bare = ({ name, offer, translations, variants, allocation }) => ({
   endpoints: ["preview"],
 });
 
-async function render(document, who, signal) {
-  const ask = (campaign) => post("/v1/campaigns:preview", { campaign, ...who }, { signal });
+async function render(document, id, who, signal) {
+  const ask = (campaign) => post("/v1/campaigns:preview", { campaign, ...(id && { id }), ...who }, { signal });
   try {
     return await ask({ ...document, name: document.name || "Draft", endpoints: document.endpoints.length ? document.endpoints : ["preview"] });
   } catch (error) {
     const elsewhere = error.errors?.some(({ path }) => /^\$\.campaign\.(?!offer|variants|translations)/.test(path));
     if (error.status !== 422 || !elsewhere) throw error;
-    return ask(bare(document));
+    return { ...(await ask(bare(document))), gates: null };
   }
 }
 
@@ -67,14 +64,13 @@ export function Preview({ document, form, id, onErrors }) {
   const [times, setTimes] = useState(0);
   const meant = zonesMeant(form) || [];
   const place = zone || meant[0]?.id || "";
-  const who = { ...(real ? { profile: profile.trim() } : { sample: attributesOf(sample) }), ...(place && { zone: place }) };
+  const who = { ...(real && profile ? { profile } : { sample: attributesOf(sample) }), ...(place && { zone: place }) };
   const key = JSON.stringify([document, who]);
   useEffect(() => {
-    if (real && !profile.trim()) return undefined;
     const stop = new AbortController();
     const timer = setTimeout(() => {
       setState((before) => ({ ...before, waiting: true }));
-      render(document, who, stop.signal).then(
+      render(document, id, who, stop.signal).then(
         (value) => {
           setState({ value, error: null, waiting: false });
           onErrors(value.offers.filter(({ problem }) => problem).map(({ path, problem }) => ({ path, reason: problem })));
@@ -92,7 +88,6 @@ export function Preview({ document, form, id, onErrors }) {
       stop.abort();
     };
   }, [key, times]);
-  const people = usePeople(real);
   const { value, error, waiting } = state;
   const variants = [...new Set((value?.offers || []).map((each) => each.variant))];
   const variant = variants.includes(picked.variant) ? picked.variant : variants[0];
@@ -120,8 +115,7 @@ export function Preview({ document, form, id, onErrors }) {
           ${[[false, "For a sample"], [true, "For a real profile"]].map(([each, words]) => html`<button type="button" class="toggle" key=${words} aria-pressed=${real === each} onClick=${() => setReal(each)}>${words}</button>`)}
         </div>`}
         ${real
-          ? html`<${Text} label="Profile id" list="preview-people" placeholder=${people[0] || ""} value=${profile} onValue=${setProfile} autocomplete="off" />
-              <datalist id="preview-people">${people.map((each) => html`<option key=${each} value=${each}></option>`)}</datalist>`
+          ? html`<${Person} person=${profile} onPerson=${setProfile} />`
           : html`<${Area} label="Attributes" hint="One a line." rows="3" code spellcheck="false" value=${sample} onValue=${setSample} />`}
         <${Select}
           label="At"
@@ -130,19 +124,46 @@ export function Preview({ document, form, id, onErrors }) {
           options=${[...(place ? [] : [["", "A made-up zone"]]), ...zoneChoices(meant.length ? meant : zones.value || [], place)]}
         />
       </div>
-      ${real && profile.trim() && !error && html`<${Sent} gates=${value?.gates} profile=${profile.trim()} campaign=${id} purpose=${form.purpose} />`}
+      ${real && profile && value?.gates && value.profile === profile && !error && html`<${Sent} gates=${value.gates} status=${form.status} />`}
     </div>
   </section>`;
 }
 
-/** Some ids to choose from. */
-function usePeople(wanted) {
-  const [people, setPeople] = useState([]);
+/** Finds somebody by the beginning of their id or first name. */
+function Person({ person, onPerson }) {
+  const [typed, setTyped] = useState(person);
+  const [found, setFound] = useState({ items: [], of: null, error: null });
+  const box = useId();
   useEffect(() => {
-    if (!wanted || people.length || !may("audiences:read")) return;
-    post("/v1/audiences:count", { rule: "true" }).then((answer) => setPeople(answer.sample), () => {});
-  }, [wanted]);
-  return people;
+    const stop = new AbortController();
+    const timer = setTimeout(() => {
+      get("/v1/profiles", { q: typed.trim(), limit: SHOWN }, { signal: stop.signal }).then(
+        ({ items }) => setFound({ items, of: typed, error: null }),
+        (error) => stop.signal.aborted || setFound({ items: [], of: typed, error }),
+      );
+    }, PAUSE_MS / 2);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [typed]);
+  const choose = (id) => {
+    setTyped(id);
+    onPerson(id);
+  };
+  const type = (text) => {
+    setTyped(text);
+    if (text !== person) onPerson("");
+  };
+  const exact = found.of === typed && found.items.some(({ id }) => id === typed.trim());
+  useEffect(() => void (exact && onPerson(typed.trim())), [exact, typed]);
+  return html`<${Text} label="Who" type="search" placeholder="Id or first name" value=${typed} onValue=${type} autocomplete="off" aria-controls=${box} />
+    <${Trouble} error=${found.error} />
+    <div id=${box} role="status">
+      ${!person && found.of === typed && !found.error && html`${found.items.length ? html`<ul class="people" aria-label="Found">
+          ${found.items.map(({ id, first_name: name }) => html`<li key=${id}><button type="button" class="toggle" onClick=${() => choose(id)}><${Name}>${id}<//>${name && html` <small><bdi>${name}</bdi></small>`}</button></li>`)}
+        </ul>` : html`<p class="faint">Nobody's id or first name begins so.</p>`}`}
+    </div>`;
 }
 
 const worded = (value) => (typeof value === "string" ? value : JSON.stringify(value));
@@ -164,50 +185,22 @@ function Phone({ shown, name }) {
   </div>`;
 }
 
-/**
- * Whether it would be sent. A server that tells all gates is believed; of an older one what can be
- * known: the consent of the profile, and what this campaign decided about it last.
- */
-function Sent({ gates, profile, campaign, purpose }) {
-  const [known, setKnown] = useState(null);
-  useEffect(() => {
-    if (gates) return undefined;
-    let over = false;
-    lookUp(profile, campaign, purpose).then((found) => over || setKnown(found), () => over || setKnown([]));
-    return () => {
-      over = true;
-    };
-  }, [Boolean(gates), profile, campaign, purpose]);
-  const told = gates ? gates.map(({ gate, holds, reason }) => ({ words: GATES[gate] || gate, holds, reason })) : known;
-  if (!told?.length) return null;
-  const refused = told.find(({ holds }) => holds === false);
+/** Whether it would be sent to this person now: what each gate says, up to the one that refuses. */
+function Sent({ gates, status }) {
+  const refused = gates.find(({ holds }) => holds === false);
+  const asked = gates.filter(({ holds }) => holds !== null);
+  const left = gates.filter(({ holds }) => holds === null).map(({ gate }) => GATE_NAMES[gate] || gate);
+  const when = status === "active" || status === "scheduled" ? "now" : "now, if it ran";
   return html`<div class="sent">
-    <h3>${refused ? "It would not be sent now" : gates ? "It would be sent now" : "Nothing known is against it"}</h3>
+    <h3>${refused ? "They would not get it" : "They would get it"} ${when}</h3>
     <ul>
-      ${told.map(
-        ({ words, holds, reason }) => html`<li key=${words + reason} class=${holds === false ? "no" : "yes"}>
-          <${Icon} name=${holds === false ? "circle-x" : holds === null ? "info" : "circle-check"} small />
-          <span><strong>${words}</strong> ${reason}</span>
+      ${asked.map(
+        ({ gate, holds, reason }) => html`<li key=${gate} class=${holds ? "yes" : "no"}>
+          <${Icon} name=${holds ? "circle-check" : "circle-x"} small />
+          <span><strong>${GATE_NAMES[gate] || gate}</strong><span class="unseen">${holds ? " passes" : " refuses"}</span> <bdi>${reason}</bdi></span>
         </li>`,
       )}
     </ul>
+    ${left.length > 0 && html`<p class="faint">Not asked any more: ${left.join(", ").toLowerCase()}.</p>`}
   </div>`;
-}
-
-async function lookUp(profile, campaign, purpose) {
-  const told = [];
-  const stored = await get(`/v1/profiles/${piece(profile)}`).catch(() => null);
-  const said = stored?.consent?.[purpose];
-  if (said === false) told.push({ words: "Consent", holds: false, reason: `They said no to “${purpose}”.` });
-  else if (stored) told.push({ words: "Consent", holds: true, reason: said ? `They said yes to “${purpose}”.` : `They said nothing about “${purpose}”.` });
-  const device = stored?.devices?.[0] || profile;
-  if (campaign) {
-    const { items } = await get("/v1/decisions", { campaign, device, limit: 1 }).catch(() => ({ items: [] }));
-    const [last] = items;
-    if (last) {
-      const reason = `${last.gate === "fired" ? "It was sent" : `${GATES[last.gate] || last.gate}: ${last.reason}`} (${instant(last.time)}, version ${last.campaign_version})`;
-      told.push({ words: "Last time", holds: null, reason });
-    }
-  }
-  return told;
 }

@@ -1,28 +1,32 @@
 // One campaign's results: the funnel, who was refused by which gate, money, lift, and by day, zone
 // or variant.
 
-import { html, useState } from "../vendor/preact.js";
+import { html, useEffect, useState } from "../vendor/preact.js";
 import { get, piece } from "../api.js";
-import { zoneNames } from "../catalogue.js";
-import { count, figure, money, share } from "../format.js";
+import { loadZones, zoneNames, zones } from "../catalogue.js";
+import { count, day, figure, money, share } from "../format.js";
 import { to } from "../router.js";
 import { Bars, Lines } from "../parts/chart.js";
 import { Empty, Icon, Name, Select, Tag, Trouble, useAnswer, Waiting } from "../parts/parts.js";
+import { Lift, VERDICTS } from "./campaign-lift.js";
 import { STATUS } from "./results-list.js";
 
 const STEPS = { entries: "Entries", eligible: "Could have got it", fired: "Offers sent", delivered: "Offers delivered", converted: "Converted" };
-const GATES = {
+export const GATES = {
   trigger: "Too late, or already inside", schedule: "Not at this hour", consent: "No consent", audience: "Not in the audience",
   holdout: "Held out for comparison", cap: "Had enough offers", budget: "No budget left", arbitration: "Another campaign came first",
   variant: "No variant fits", content: "The offer could not be written",
 };
 const BY = [["day", "Day"], ["zone", "Zone"], ["variant", "Variant"]];
 
+const times = (number) => `${new Intl.NumberFormat(navigator.language, { maximumSignificantDigits: 2 }).format(number)} ×`;
+
 function daysAgo(days) {
   return new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
 }
 
 export function CampaignResults({ id }) {
+  useEffect(() => void (zones.value || loadZones()), []);
   const [by, setBy] = useState("day");
   const [span, setSpan] = useState("");
   const query = { by, ...(span && { from: daysAgo(Number(span)) }) };
@@ -52,39 +56,43 @@ export function CampaignResults({ id }) {
 function Report({ report, by, setBy }) {
   const { total, funnel, comparison } = report;
   const first = funnel[0]?.count || 0;
-  const refused = Object.entries(total.refused || {}).sort(([, one], [, other]) => (other || 0) - (one || 0));
-  const held = total.held_out ? [["holdout", total.held_out]] : [];
+  const refused = Object.entries({ ...total.refused, ...(total.held_out && { holdout: total.held_out }) }).sort(([, one], [, other]) => other - one);
+  const verdict = VERDICTS[comparison.verdict];
+  const ofEntries = (number) => (first && number != null ? share(number / first, 0) : "");
+  if (first === 0) {
+    return html`<${Empty} icon="chart-column" title="Nothing has happened in this time"><p>As soon as somebody does what starts this campaign, its figures are here: those who got an offer, and those who did not and why.</p><//>`;
+  }
   return html`<dl class="figures">
       <${Figure} words="Offers sent" value=${figure(total.fired)} />
       <${Figure} words="Converted" value=${figure(total.conversions)} note=${total.conversion_rate != null && share(total.conversion_rate)} />
-      <${Figure} words="Revenue" value=${total.revenue?.length ? total.revenue.map(({ currency, value }) => money(value, currency)).join(", ") : "–"} />
-      <${Figure} words="Cost" value=${money(total.cost, total.currency)} note=${total.cost_per_conversion != null && `${money(total.cost_per_conversion, total.currency)} each`} />
+      <${Figure} words="Revenue" value=${total.revenue?.length ? total.revenue.map(({ currency, value }) => money(value, currency)).join(", ") : "–"} note=${total.roi != null && `${times(total.roi + 1)} the cost`} />
+      <${Figure} words="Cost" value=${money(total.cost, total.currency)} note=${total.cost_per_conversion > 0 && `${money(total.cost_per_conversion, total.currency)} each`} />
     </dl>
     <section class="panel">
-      <header><h2>Does it work?</h2></header>
+      <header class="row"><h2>Does it work?</h2>${verdict && html`<${Tag} kind=${verdict.kind} icon=${verdict.icon}>${verdict.words}<//>`}</header>
       <p class="sentence">${comparison.sentence}</p>
-      ${comparison.treated.people != null && html`<${Comparison} comparison=${comparison} />`}
+      ${comparison.treated.people != null && html`<${Lift} comparison=${comparison} variants=${report.variants} currency=${total.currency} />`}
     </section>
     <div class="two">
       <section class="panel">
         <header><h2>From entry to conversion</h2></header>
-        <${Bars} label="Funnel" items=${funnel.map(({ step, count: number }) => ({ words: STEPS[step] || step, value: number, note: first && number != null ? share(number / first, 0) : "" }))} />
+        <${Bars} label="Funnel" items=${funnel.map(({ step, count: number }) => ({ words: STEPS[step] || step, value: number, note: ofEntries(number) }))} />
       </section>
       <section class="panel">
         <header><h2>Why no offer was sent</h2></header>
-        ${refused.length + held.length
-          ? html`<${Bars} label="Refusals by gate" items=${[...held, ...refused].map(([gate, number]) => ({ words: GATES[gate] || gate, value: number }))} />`
+        ${refused.length
+          ? html`<${Bars} label="Refusals by gate" items=${refused.map(([gate, number]) => ({ words: GATES[gate] || gate, value: number, note: ofEntries(number) }))} />`
           : html`<p class="faint">Nobody was refused.</p>`}
       </section>
     </div>
     <section class="panel">
       <header class="row">
-        <h2>By</h2>
+        <h2>${BY.find(([name]) => name === by)[1]} by ${BY.find(([name]) => name === by)[1].toLowerCase()}</h2>
         <div class="group" role="group" aria-label="Rows by">
           ${BY.map(([name, label]) => html`<button type="button" class="button small" key=${name} aria-pressed=${by === name} onClick=${() => setBy(name)}>${label}</button>`)}
         </div>
       </header>
-      ${by === "day" && report.by === "day" && report.rows.length > 1 && html`<${Days} rows=${report.rows} />`}
+      ${by === "day" && report.by === "day" && report.rows.length > 3 && html`<${Days} rows=${report.rows} />`}
       ${report.rows.length === 0 ? html`<p class="faint">Nothing in this time.</p>` : html`<${Rows} rows=${report.rows} by=${report.by} />`}
     </section>
     ${report.warnings.map((words) => html`<p class="notice" key=${words}><${Icon} name="info" />${words}</p>`)}`;
@@ -92,17 +100,6 @@ function Report({ report, by, setBy }) {
 
 const Figure = ({ words, value, note }) =>
   html`<div class="figure"><dt>${words}</dt><dd>${value}</dd>${note && html`<dd class="note">${note}</dd>`}</div>`;
-
-function Comparison({ comparison }) {
-  const rows = [["Got offers", comparison.treated], ["Held out", comparison.held_out]];
-  return html`<div class="scroll"><table>
-    <caption class="unseen">Those who got offers against those who were held out</caption>
-    <thead><tr><th scope="col">Group</th><th scope="col" class="right">People</th><th scope="col" class="right">Converted</th><th scope="col" class="right">Rate</th></tr></thead>
-    <tbody>
-      ${rows.map(([words, group]) => html`<tr key=${words}><th scope="row">${words}</th><td class="right">${count(group.people)}</td><td class="right">${count(group.converted)}</td><td class="right">${share(group.rate)}</td></tr>`)}
-    </tbody>
-  </table></div>`;
-}
 
 function Days({ rows }) {
   const days = rows.map(({ key }) => key);
@@ -114,7 +111,7 @@ function Days({ rows }) {
 }
 
 function Rows({ rows, by }) {
-  const named = (key) => (by === "zone" ? zoneNames.value.get(key) || key : key || "–");
+  const named = (key) => ({ day: () => day(key), zone: () => zoneNames.value.get(key) || key })[by]?.() || key || "None chosen";
   return html`<div class="scroll"><table>
     <caption class="unseen">Results by ${by}</caption>
     <thead><tr>

@@ -1,7 +1,7 @@
 // How a campaign came to be what it is: each version, who made it, what changed, and the way back.
 
 import { html, useState } from "../vendor/preact.js";
-import { all, get, put } from "../api.js";
+import { get, put, seen } from "../api.js";
 import { ago, full, many } from "../format.js";
 import { to } from "../router.js";
 import { may } from "../session.js";
@@ -17,16 +17,13 @@ export function CampaignVersions({ id }) {
   const heading = useArrival();
   const pages = usePages(`${address(id)}/versions`, {}, 50);
   const current = useAnswer((signal) => get(address(id), {}, { signal }).catch((error) => (error.status === 404 ? null : Promise.reject(error))), [id]);
-  const authors = useAnswer(() => (may("admin") ? all("/v1/audit", { subject: id, action: "campaign.put" }, 2000) : Promise.resolve([])), [id]);
   const [restoring, setRestoring] = useState(null);
   const { items, error, waiting, more, again } = pages;
-  const by = new Map((authors.value || []).map((each) => [each.detail?.version, each.actor]));
   const now = current.value;
   const name = now?.name || items?.[0]?.campaign.name || id;
   const reload = () => {
     again();
     current.again();
-    authors.again();
   };
   return html`<div class="column">
     <p><a class="back" href=${now ? editing(id) : to("campaigns")}><${Icon} name="chevron-left" small /> ${now ? html`<${Name}>${name}<//>` : "Campaigns"}</a></p>
@@ -43,7 +40,6 @@ export function CampaignVersions({ id }) {
           item=${item}
           earlier=${items[at + 1]}
           last=${!more}
-          author=${item.by || by.get(item.version)}
           isNow=${now?.version === item.version}
           onRestore=${may("campaigns:write") && now?.version !== item.version && (() => setRestoring(item))}
         />`,
@@ -54,14 +50,14 @@ export function CampaignVersions({ id }) {
   </div>`;
 }
 
-function Version({ item, earlier, last, author, isNow, onRestore }) {
-  const { version, stored, campaign } = item;
+function Version({ item, earlier, last, isNow, onRestore }) {
+  const { version, stored, by, campaign } = item;
   const found = earlier ? changes(earlier.campaign, campaign) : [];
   return html`<li class="panel version-of">
     <header>
       <div>
         <h2>Version ${version} ${isNow && html`<${Tag} kind="accent">Now<//>`}</h2>
-        <p class="faint"><time datetime=${stored} title=${full(stored)}>${full(stored)}, ${ago(stored)}</time>${author && html` by <${Name}>${author}<//>`}</p>
+        <p class="faint"><time datetime=${stored} title=${full(stored)}>${full(stored)}, ${ago(stored)}</time>${by && html`, by <${Name}>${by}<//>`}</p>
       </div>
       ${onRestore && html`<${Button} kind="small" icon="rotate-ccw" label=${`Restore version ${version}`} onClick=${onRestore}>Restore<//>`}
     </header>
@@ -72,7 +68,8 @@ function Version({ item, earlier, last, author, isNow, onRestore }) {
   </li>`;
 }
 
-const Changes = ({ found, version }) =>
+/** What differs, before and after. */
+export const Changes = ({ found, version }) =>
   html`<dl class="changes" aria-label=${`What changed in version ${version}`}>
     ${found.map(
       ({ label, before, after }) => html`<div key=${label}>
@@ -95,9 +92,9 @@ function Restore({ id, item, now, onClose, onDone }) {
     setBusy(true);
     setError(null);
     try {
-      const stored = await put(address(id), document);
+      const stored = await put(address(id), document, seen(now?.version || 0));
       const back = async () => {
-        await put(address(id), documentIn(now)).catch(complain);
+        await put(address(id), documentIn(now), seen(stored.version)).catch(complain);
         onDone();
       };
       say(`Version ${item.version} is back, as version ${stored.version}.`, now ? { undo: back } : {});

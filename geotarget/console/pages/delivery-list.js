@@ -28,7 +28,7 @@ export function DeliveryList() {
   const chosen = Object.fromEntries(["state", "endpoint", "campaign", "device"].map((name) => [name, query.get(name) || ""]));
   const [replaying, setReplaying] = useState(false);
   const pages = usePages("/v1/deliveries", chosen);
-  const endpoints = useAnswer(() => all("/v1/endpoints"));
+  const endpoints = useAnswer(() => (may("endpoints:read") ? all("/v1/endpoints") : Promise.resolve([])));
   const choose = (name) => (value) => go("deliveries", { ...chosen, [name]: value });
   return html`<section class="panel flush">
     <header class="filters">
@@ -61,7 +61,7 @@ function Row({ item }) {
   return html`<tr class="opens">
     <th scope="row">
       <a href=${to("deliveries", "of", item.id)}>${item.campaign ? html`<${Name}>${item.campaign}<//>` : item.type}</a>
-      <small>${item.device && html`<${Name}>${item.device}<//>`}${item.zone && html` in <${Name}>${item.zone}<//>`}</small>
+      <small>${item.device && html`<a href=${to("why", item.device)}><${Name}>${item.device}<//></a>`}${item.zone && html` in <${Name}>${item.zone}<//>`}</small>
     </th>
     <td><${Name}>${item.endpoint}<//></td>
     <td><${State} state=${item.state} />${item.status && html` <span class="faint">${item.status}</span>`}</td>
@@ -70,14 +70,20 @@ function Row({ item }) {
   </tr>`;
 }
 
-const SPANS = [["3600", "the last hour"], ["86400", "the last 24 hours"], ["604800", "the last 7 days"], ["2592000", "the last 30 days"]];
+const SPANS = [["3600", "the last hour"], ["86400", "the last 24 hours"], ["604800", "the last 7 days"], ["2592000", "the last 30 days"], ["", "between two times"]];
+
+/** An instant as such a field takes it: local, to the minute. */
+const local = (ms) => new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 
 /** Send many again: what, since when, where to. */
 function Replay({ chosen, onClose, onDone }) {
   const [span, setSpan] = useState("86400");
   const [states, setStates] = useState(new Set([chosen.state || "failed"]));
+  const [since, setSince] = useState(() => local(Date.now() - 7_200_000));
+  const [until, setUntil] = useState(() => local(Date.now() + 60_000));
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
+  const wrong = !span && !(Date.parse(since) < Date.parse(until)) ? "The end must come after the beginning." : "";
   const toggle = (state) => (on) => {
     const next = new Set(states);
     if (on) next.add(state);
@@ -87,15 +93,24 @@ function Replay({ chosen, onClose, onDone }) {
   const send = async () => {
     setBusy(true);
     setError(null);
-    const from = new Date(Date.now() - Number(span) * 1000).toISOString();
+    const range = span
+      ? { from: new Date(Date.now() - Number(span) * 1000).toISOString() }
+      : { from: new Date(since).toISOString(), to: new Date(until).toISOString() };
+    const wanted = {
+      ...range,
+      state: [...states],
+      ...(chosen.endpoint && { endpoint: chosen.endpoint }),
+      ...(chosen.campaign && { campaign: chosen.campaign }),
+    };
     try {
-      const { requeued, next } = await post("/v1/deliveries:replay", {
-        from,
-        state: [...states],
-        ...(chosen.endpoint && { endpoint: chosen.endpoint }),
-        ...(chosen.campaign && { campaign: chosen.campaign }),
-      });
-      say(`${many(requeued, "delivery is", "deliveries are")} sent again${next ? "; there are more, ask again" : ""}.`);
+      let sent = 0;
+      let cursor = null;
+      do {
+        const { requeued, next } = await post("/v1/deliveries:replay", { ...wanted, cursor });
+        sent += requeued;
+        cursor = next;
+      } while (cursor);
+      say(sent ? `${many(sent, "delivery is", "deliveries are")} sent again.` : "There was none to send again.");
       onDone();
       onClose();
     } catch (refused) {
@@ -108,10 +123,15 @@ function Replay({ chosen, onClose, onDone }) {
     title="Send again"
     onClose=${onClose}
     onSubmit=${send}
-    foot=${html`<${Button} onClick=${onClose}>Cancel<//><${Button} type="submit" kind="main" icon="rotate-cw" busy=${busy} disabled=${!states.size}>Send again<//>`}
+    foot=${html`<${Button} onClick=${onClose}>Cancel<//><${Button} type="submit" kind="main" icon="rotate-cw" busy=${busy} disabled=${!states.size || Boolean(wrong)}>Send again<//>`}
   >
     <p>The same events under the same ids: a receiver that knows an event recognises it.${chosen.endpoint && html` Only to <strong><${Name}>${chosen.endpoint}<//></strong>.`}</p>
     <${Select} label="Made in" options=${SPANS} value=${span} onValue=${setSpan} />
+    ${!span &&
+    html`<div class="fields">
+      <${Text} label="From" type="datetime-local" value=${since} onValue=${setSince} />
+      <${Text} label="To" type="datetime-local" wrong=${wrong} value=${until} onValue=${setUntil} />
+    </div>`}
     <fieldset class="stack">
       <legend>Which</legend>
       <${Check} label="Failed" hint="Every attempt was used up." value=${states.has("failed")} onValue=${toggle("failed")} />

@@ -1,8 +1,10 @@
-// One endpoint: where to, what it wants to hear, and how fast.
+// One endpoint: where to, what it wants to hear, how fast, and what else goes with it.
 
 import { html, useState } from "../vendor/preact.js";
 import { piece, put } from "../api.js";
-import { Button, Check, Dialog, Select, Text, Trouble } from "../parts/parts.js";
+import { Area, Button, Check, Dialog, Select, Text, Trouble } from "../parts/parts.js";
+import { SCHEMES } from "./endpoint-dialogs.js";
+import { read, typed } from "./endpoint-document.js";
 
 const EVENTS = [
   ["transition.enter", "Entered a zone"],
@@ -13,23 +15,17 @@ const EVENTS = [
 ];
 const POSITIONS = [
   ["none", "Not at all"],
-  ["cell", "As a cell of some 170 m"],
+  ["cell", "As a cell, 350 m across"],
   ["rounded", "Rounded to some 100 m"],
-  ["exact", "Exactly"],
+  ["exact", "Exactly, if the operator allows it"],
+];
+const RETRIES = [
+  ["usual", "Ten attempts in some three days"],
+  ["own", "After pauses of its own"],
 ];
 
-export function EndpointForm({ endpoint, onClose, onSaved }) {
-  const [form, setForm] = useState({
-    id: endpoint?.id || "",
-    url: endpoint?.url || "",
-    description: endpoint?.description || "",
-    offers: !endpoint?.events || endpoint.events.includes("offer.triggered"),
-    events: new Set(endpoint?.events || []),
-    rate: endpoint?.rate_per_s == null ? "" : String(endpoint.rate_per_s),
-    concurrency: endpoint?.concurrency == null ? "" : String(endpoint.concurrency),
-    ordered: Boolean(endpoint?.ordered),
-    position: endpoint?.position || "none",
-  });
+export function EndpointForm({ endpoint, known, onClose, onSaved }) {
+  const [form, setForm] = useState(() => typed(endpoint));
   const [wrong, setWrong] = useState({});
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -41,30 +37,11 @@ export function EndpointForm({ endpoint, onClose, onSaved }) {
     setForm({ ...form, events });
   };
   const save = async () => {
-    const found = {};
-    if (!form.id.trim()) found.id = "The endpoint needs an id.";
-    if (!/^https?:\/\//.test(form.url.trim())) found.url = "An address begins with https://";
-    for (const name of ["rate", "concurrency"]) {
-      if (form[name].trim() && !(Number(form[name]) > 0)) found[name] = "This must be more than 0.";
-    }
-    const others = [...form.events].filter((each) => each !== "offer.triggered");
-    if (!form.offers && !others.length) found.events = "Choose at least one.";
+    const { document, wrong: found } = read(form, endpoint, known);
     setWrong(found);
     if (Object.keys(found).length) return;
     setBusy(true);
     setError(null);
-    const document = {
-      url: form.url.trim(),
-      description: form.description.trim(),
-      events: others.length || !form.offers ? [...(form.offers ? ["offer.triggered"] : []), ...others] : null,
-      rate_per_s: form.rate.trim() ? Number(form.rate) : null,
-      concurrency: form.concurrency.trim() ? Number(form.concurrency) : null,
-      enabled: endpoint ? endpoint.state === "enabled" : true,
-      ...(endpoint?.state === "disabled" && { disabled_reason: endpoint.disabled_reason }),
-      ...(form.ordered && { ordered: true }),
-      ...(form.position !== "none" && { position: form.position }),
-      ...(endpoint?.retry_delays_s && { retry_delays_s: endpoint.retry_delays_s }),
-    };
     try {
       onSaved(await put(`/v1/endpoints/${piece(form.id.trim())}`, document));
     } catch (refused) {
@@ -72,6 +49,12 @@ export function EndpointForm({ endpoint, onClose, onSaved }) {
       setBusy(false);
     }
   };
+  const hidden = ["rate", "concurrency", "delays", "headers"].some((name) => wrong[name]);
+  const sends = [
+    ...(endpoint?.headers.length ? [["keep", `Those that are stored: ${endpoint.headers.join(", ")}`]] : []),
+    ["none", "None"],
+    ["new", endpoint?.headers.length ? "Others instead" : "These"],
+  ];
   return html`<${Dialog}
     title=${endpoint ? `Endpoint ${endpoint.id}` : "New endpoint"}
     onClose=${onClose}
@@ -87,15 +70,22 @@ export function EndpointForm({ endpoint, onClose, onSaved }) {
       ${EVENTS.map(([event, words]) => html`<${Check} key=${event} label=${words} value=${form.events.has(event)} onValue=${toggle(event)} />`)}
       ${wrong.events && html`<p class="wrong" role="alert">${wrong.events}</p>`}
     </fieldset>
-    <details>
-      <summary>Pace, order and place</summary>
-      <div class="stack">
+    ${!endpoint && html`<${Select} label="How it is signed" options=${SCHEMES} value=${form.scheme} onValue=${set("scheme")} />`}
+    <details open=${hidden || undefined}>
+      <summary>Retries, order, place, headers and pace</summary>
+      <div class="stack more-fields">
+        <${Select} label="When an attempt fails, try again" options=${RETRIES} value=${form.retries} onValue=${set("retries")} />
+        ${form.retries === "own" &&
+        html`<${Text} label="Pauses" hint="Before each further attempt, ±20 %: s, min, h or d. Empty: one attempt and no more." wrong=${wrong.delays} value=${form.delays} onValue=${set("delays")} />`}
+        <${Check} label="In order" hint="The events of one device come one after the other; one that fails holds up the next." value=${form.ordered} onValue=${set("ordered")} />
+        <${Select} label="Tell where the device was" options=${POSITIONS} value=${form.position} onValue=${set("position")} />
+        <${Select} label="Headers that go with every post" hint="For a gateway that wants a token. Values are encrypted, and never shown again." options=${sends} value=${form.sends} onValue=${set("sends")} />
+        ${form.sends === "new" &&
+        html`<${Area} label="Headers" code hint="One a line, such as Authorization: Bearer abc." wrong=${wrong.headers} autocomplete="off" spellcheck=${false} value=${form.headers} onValue=${set("headers")} />`}
         <div class="fields">
           <${Text} label="Most a second" hint="Empty: no bound." inputmode="decimal" wrong=${wrong.rate} value=${form.rate} onValue=${set("rate")} />
           <${Text} label="Most at one time" hint="Empty: as the operator says." inputmode="numeric" wrong=${wrong.concurrency} value=${form.concurrency} onValue=${set("concurrency")} />
         </div>
-        <${Check} label="In order" hint="The events of one device come one after the other; one that fails holds up the next." value=${form.ordered} onValue=${set("ordered")} />
-        <${Select} label="Tell where the device was" options=${POSITIONS} value=${form.position} onValue=${set("position")} />
       </div>
     </details>
     <${Trouble} error=${error} />

@@ -4,7 +4,7 @@ import { html, useState } from "../vendor/preact.js";
 import { get, piece, post, remove } from "../api.js";
 import { ago, day } from "../format.js";
 import { Button, Check, Copy, Dialog, Empty, Icon, Name, Select, Tag, Text, Trouble, useAnswer, Waiting } from "../parts/parts.js";
-import { complain, say } from "../parts/toasts.js";
+import { say } from "../parts/toasts.js";
 
 const SCOPES = [
   ["pings:write", "Send pings", "For an app's backend."],
@@ -18,6 +18,7 @@ const SCOPES = [
   ["reports:read", "Read reports and history"],
   ["exports:read", "Export customer lists"],
   ["traces:write", "Trace single devices"],
+  ["devices:write", "Make passwords of devices"],
   ["admin", "Everything", "Keys and the audit log, too."],
 ];
 const DAYS = [["365", "A year"], ["90", "90 days"], ["30", "30 days"], ["", "For ever"]];
@@ -32,14 +33,13 @@ export function Keys() {
   const answer = useAnswer(async () => (await get("/v1/keys")).items);
   const [making, setMaking] = useState(false);
   const [made, setMade] = useState(null);
-  const revoke = async (key) => {
-    try {
-      await remove(`/v1/keys/${piece(key.id)}`);
-      say(`The key of ${key.name} does not work any more.`);
-      answer.again();
-    } catch (error) {
-      complain(error);
-    }
+  const [ending, setEnding] = useState(null);
+  const [rotating, setRotating] = useState(null);
+  const show = (key) => {
+    setMaking(false);
+    setRotating(null);
+    setMade(key);
+    answer.again();
   };
   return html`<section class="panel flush">
     <header>
@@ -61,20 +61,14 @@ export function Keys() {
             <td>${stateOf(key)}</td>
             <td>${key.last_used ? ago(key.last_used) : "never"}</td>
             <td>${key.expires ? day(key.expires) : "for ever"}</td>
-            <td class="right">${!key.revoked && html`<${Button} kind="small danger" onClick=${() => revoke(key)}>Revoke<//>`}</td>
+            <td>${!key.revoked && html`<div class="row acts"><${Button} kind="small" onClick=${() => setRotating(key)}>Rotate<//><${Button} kind="small danger" onClick=${() => setEnding(key)}>Revoke<//></div>`}</td>
           </tr>`,
         )}
       </tbody>
     </table></div>`}
-    ${making &&
-    html`<${Make}
-      onClose=${() => setMaking(false)}
-      onMade=${(key) => {
-        setMaking(false);
-        setMade(key);
-        answer.again();
-      }}
-    />`}
+    ${making && html`<${Make} onClose=${() => setMaking(false)} onMade=${show} />`}
+    ${rotating && html`<${Rotate} old=${rotating} onClose=${() => setRotating(null)} onMade=${show} />`}
+    ${ending && html`<${End} old=${ending} onClose=${() => setEnding(null)} onDone=${answer.again} />`}
     ${made && html`<${Made} made=${made} onClose=${() => setMade(null)} />`}
   </section>`;
 }
@@ -123,6 +117,55 @@ function Make({ onClose, onMade }) {
     </fieldset>
     <${Trouble} error=${error} />
   <//>`;
+}
+
+const OVERLAPS = [["86400", "A day"], ["604800", "A week"], ["3600", "An hour"], ["0", "Not at all"]];
+
+function Rotate({ old, onClose, onMade }) {
+  const [overlap, setOverlap] = useState("86400");
+  const { busy, error, act } = useAct(async () => onMade(await post(`/v1/keys/${piece(old.id)}:rotate`, { overlap_s: Number(overlap) })));
+  return html`<${Dialog}
+    title="Rotate the key"
+    onClose=${onClose}
+    onSubmit=${act}
+    foot=${html`<${Button} onClick=${onClose}>Cancel<//><${Button} type="submit" kind="main" icon="key-round" busy=${busy}>Make a new key<//>`}
+  >
+    <p><strong><${Name}>${old.name}<//></strong> gets a new key with the same rights. The old one goes on working for a while, so that nothing stops.</p>
+    <${Select} label="The old key still works for" options=${OVERLAPS} value=${overlap} onValue=${setOverlap} />
+    <${Trouble} error=${error} />
+  <//>`;
+}
+
+function End({ old, onClose, onDone }) {
+  const { busy, error, act } = useAct(async () => {
+    await remove(`/v1/keys/${piece(old.id)}`);
+    say(`The key of ${old.name} does not work any more.`);
+    onClose();
+    onDone();
+  });
+  return html`<${Dialog}
+    title="Revoke the key?"
+    onClose=${onClose}
+    onSubmit=${act}
+    foot=${html`<${Button} onClick=${onClose}>Cancel<//><${Button} type="submit" kind="danger main" busy=${busy}>Revoke<//>`}
+  >
+    <p>What uses the key of <strong><${Name}>${old.name}<//></strong> is refused from now on, and who signed in with it is signed out. This can't be undone.</p>
+    <${Trouble} error=${error} />
+  <//>`;
+}
+
+/** Does something once: busy meanwhile, and with what went wrong. */
+function useAct(act) {
+  const [state, setState] = useState({ busy: false, error: null });
+  const once = async () => {
+    setState({ busy: true, error: null });
+    try {
+      await act();
+    } catch (error) {
+      setState({ busy: false, error });
+    }
+  };
+  return { ...state, act: once };
 }
 
 const Made = ({ made, onClose }) =>

@@ -1,7 +1,7 @@
 // What happens now: devices on the map, entries and offers as they come, and why.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { loadZones, zoneNames, zones, zonesError } from "../catalogue.js";
+import { loadZones, zoneNames, zones, zonesError, zonesOrNone } from "../catalogue.js";
 import { figure, instant } from "../format.js";
 import { live } from "../live.js";
 import { Board } from "../map/board.js";
@@ -29,7 +29,7 @@ export function Live() {
     <div class="ground">
       <${Board}
         label="Map of zones and devices"
-        zones=${zones.value}
+        zones=${zonesOrNone.value}
         chosen=${chosen}
         onChoose=${(id) => setChosen(id === chosen ? "" : id)}
         onReady=${(_map, dots) => live.follow((places) => dots.show(places))}

@@ -6,6 +6,7 @@ import { count, money, share } from "../format.js";
 import { go, to } from "../router.js";
 import { ListTable, usePages } from "../parts/list.js";
 import { Empty, Name, Select, Tag } from "../parts/parts.js";
+import { VERDICTS } from "./campaign-lift.js";
 
 export const STATUS = {
   active: ["good", "Running"],
@@ -44,12 +45,10 @@ export function ResultsList() {
   </div>`;
 }
 
-const VERDICTS = { works: ["good", "trending-up"], early: ["", "clock"], none: ["", "minus"], hurts: ["bad", "triangle-alert"] };
-
 function Row({ item }) {
   const { total, comparison } = item;
   const [kind, words] = STATUS[item.status] || ["", item.status];
-  const [, icon] = VERDICTS[comparison.verdict] || ["", undefined];
+  const verdict = VERDICTS[comparison.verdict];
   return html`<tr class="opens">
     <th scope="row"><a href=${to("results", "campaign", item.campaign)}><${Name}>${item.name || item.campaign}<//></a><small><${Name}>${item.campaign}<//></small></th>
     <td><${Tag} kind=${kind}>${words}<//></td>
@@ -58,6 +57,6 @@ function Row({ item }) {
     <td class="right">${share(total.conversion_rate)}</td>
     <td class="right">${money(total.cost, total.currency)}</td>
     <td class="right">${total.revenue?.map(({ currency, value }) => html`<div key=${currency}>${money(value, currency)}</div>`) ?? "–"}</td>
-    <td>${icon ? html`<${Tag} icon=${icon}>${comparison.verdict}<//> ` : ""}<small>${comparison.sentence}</small></td>
+    <td>${verdict && html`<${Tag} kind=${verdict.kind} icon=${verdict.icon}>${verdict.words}<//>`}<small>${comparison.sentence}</small></td>
   </tr>`;
 }

@@ -1,10 +1,10 @@
-// The properties of one zone: what it is called, when it holds, how sure an entry must be.
-// A circle can be made here by typing, without any map.
+// The properties of one zone: what it is called, when it holds, how sure an entry must be. Its shape
+// can be made and changed here without any map.
 
-import { html, useState } from "../vendor/preact.js";
-import { count, metres } from "../format.js";
-import { area } from "../map/rings.js";
-import { Area, Button, Check, Field, Icon, Select, Text } from "../parts/parts.js";
+import { html } from "../vendor/preact.js";
+import { unrolled } from "../map/seam.js";
+import { Area, Check, Field, Select, Text } from "../parts/parts.js";
+import { Circle, Rings, ShapeText, shapeWords } from "./zone-shape.js";
 
 const POLICIES = [
   ["raw", "Raw: every fix counts as it comes"],
@@ -32,7 +32,7 @@ export function formOf(zone) {
   return {
     id: zone.id,
     isNew: false,
-    geometry,
+    geometry: unrolled(geometry),
     radius: properties.radius_m ?? null,
     name: properties.name || "",
     tags: (properties.tags || []).join(", "),
@@ -70,6 +70,7 @@ export function featureOf(form) {
   }
   if (!form.geometry) wrong.shape = "The zone has no shape yet: draw it, or type a circle.";
   if (!/^-?\d+$/.test(form.priority.trim())) wrong.priority = "This must be a whole number.";
+  if (form.starts && form.ends && !(new Date(form.starts) < new Date(form.ends))) wrong.ends = "This must be later than the beginning.";
   const id = form.isNew ? form.id.trim() || idOf(form.name) : form.id;
   if (!id) wrong.name = "The zone needs a name.";
   if (Object.keys(wrong).length) throw wrong;
@@ -88,52 +89,25 @@ export function featureOf(form) {
   return { type: "Feature", id, geometry: form.geometry, properties: { ...more, ...form.kept, ...given } };
 }
 
-/** What a shape is, in words. */
-export function shapeWords(geometry, radius) {
-  if (!geometry) return "No shape yet";
-  if (geometry.type === "Point") return `Circle, ${metres(radius)} around its centre`;
-  const parts = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
-  const corners = parts.flat().reduce((sum, ring) => sum + ring.length - 1, 0);
-  const holes = parts.reduce((sum, rings) => sum + rings.length - 1, 0);
-  const size = area(geometry);
-  const words = [
-    parts.length > 1 ? `${parts.length} parts` : "Polygon",
-    `${count(corners)} corners`,
-    size < 1e5 ? `${count(size)} m²` : `${(size / 1e6).toFixed(2)} km²`,
-  ];
-  if (holes) words.splice(1, 0, holes === 1 ? "1 hole" : `${holes} holes`);
-  return words.join(", ");
+/** An instant as a field of the browser takes it, on its own clock. */
+function local(text) {
+  const moment = new Date(text);
+  if (!text || Number.isNaN(moment.getTime())) return "";
+  return new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
-/** Centre and radius, typed in. */
-function Circle({ form, change }) {
-  const is = form.geometry?.type === "Point";
-  const [lng, lat] = is ? form.geometry.coordinates : ["", ""];
-  const [typed, setTyped] = useState({ lat: String(lat), lng: String(lng), radius: is ? String(form.radius) : "100" });
-  const [wrong, setWrong] = useState("");
-  const take = () => {
-    const [y, x, r] = [typed.lat, typed.lng, typed.radius].map((each) => Number(each.trim().replace(",", ".")));
-    if (typed.lat.trim() === "" || !(Math.abs(y) <= 90)) return setWrong("The latitude goes from -90 to 90.");
-    if (typed.lng.trim() === "" || !(Math.abs(x) <= 180)) return setWrong("The longitude goes from -180 to 180.");
-    if (!(r > 0)) return setWrong("The radius must be more than 0 metres.");
-    setWrong("");
-    return change({ geometry: { type: "Point", coordinates: [x, y] }, radius: r });
-  };
-  const set = (name) => (value) => setTyped({ ...typed, [name]: value });
-  return html`<fieldset class="stack">
-    <div class="fields narrow">
-      <${Text} label="Latitude" inputmode="decimal" placeholder="60.1712" value=${typed.lat} onValue=${set("lat")} />
-      <${Text} label="Longitude" inputmode="decimal" placeholder="24.9435" value=${typed.lng} onValue=${set("lng")} />
-      <${Text} label="Radius, m" inputmode="decimal" value=${typed.radius} onValue=${set("radius")} />
-    </div>
-    ${wrong && html`<p class="wrong" role="alert"><${Icon} name="circle-alert" small /> ${wrong}</p>`}
-    <div><${Button} kind="small" icon="circle" onClick=${take}>${is ? "Change the circle" : "Make the circle"}<//></div>
-  </fieldset>`;
-}
+const instantOf = (value) => (value ? new Date(value).toISOString().replace(".000Z", "Z") : "");
+const clock = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-/** The form; `tools` is what changes the shape on the map. */
-export function ZoneForm({ form, wrong, change, tools }) {
+/** A date and time; told to the server in UTC. */
+const Moment = ({ value, onValue, ...rest }) =>
+  html`<${Text} type="datetime-local" max="9999-12-31T23:59" value=${local(value)} onValue=${(given) => onValue(instantOf(given))} ...${rest} />`;
+
+/** The form; `tools` is what changes the shape on the map, `onRing` shows the corners of one ring. */
+export function ZoneForm({ form, wrong, change, tools, onRing }) {
   const set = (name) => (value) => change({ [name]: value });
+  const isPolygon = form.geometry && form.geometry.type !== "Point";
+  const shape = JSON.stringify([form.geometry, form.radius]);
   return html`<div class="stack">
     <${Text} label="Name" required wrong=${wrong.name} value=${form.name} onValue=${set("name")} />
     ${form.isNew &&
@@ -141,29 +115,36 @@ export function ZoneForm({ form, wrong, change, tools }) {
       label="Id"
       hint="In the API and in logs; it can't be changed later."
       placeholder=${idOf(form.name) || "from the name"}
+      wrong=${wrong.id}
       value=${form.id}
       onValue=${set("id")}
     />`}
     <${Field} label="Shape" hint=${shapeWords(form.geometry, form.radius)} wrong=${wrong.shape}>
-      ${(wiring) => html`<div class="row" role="group" tabindex="-1" aria-label="Shape" ...${wiring}>${tools}</div>`}
+      ${(wiring) => html`<div class="row" role="group" tabindex="-1" data-shape aria-label="Shape" ...${wiring}>${tools}</div>`}
     <//>
+    ${isPolygon && html`<${Rings} geometry=${form.geometry} change=${change} onRing=${onRing} />`}
     <details open=${form.isNew && !form.geometry}>
       <summary>Circle by coordinates</summary>
-      <${Circle} form=${form} change=${change} key=${form.geometry?.type === "Point" ? form.geometry.coordinates.join() + form.radius : "none"} />
+      <${Circle} form=${form} change=${change} key=${form.geometry?.type === "Point" ? shape : "none"} />
+    </details>
+    <details>
+      <summary>Corners by coordinates</summary>
+      <${ShapeText} geometry=${form.geometry} change=${change} key=${isPolygon ? shape : "none"} />
     </details>
     <${Text} label="Tags" hint="Separated by commas. Campaigns can choose zones by tag." value=${form.tags} onValue=${set("tags")} />
     <${Select} label="How sure must an entry be?" options=${POLICIES} value=${form.entry} onValue=${set("entry")} />
     <${Check} label="Active" hint="Pings are tested against it." value=${form.active} onValue=${set("active")} />
     <${Check} label="Sensitive" hint="A clinic, a church, a school: no campaign ever speaks here." value=${form.sensitive} onValue=${set("sensitive")} />
-    <details>
+    <details open=${Boolean(form.starts || form.ends || wrong.ends || wrong.priority || wrong.more)}>
       <summary>Priority, dates and more</summary>
       <div class="stack">
         <${Text} label="Priority" hint="Of several zones at once the highest speaks first." inputmode="numeric" wrong=${wrong.priority} value=${form.priority} onValue=${set("priority")} />
-        <div class="fields narrow">
-          <${Text} label="From" placeholder="2026-06-01T00:00:00Z" value=${form.starts} onValue=${set("starts")} />
-          <${Text} label="Until" placeholder="2026-09-01T00:00:00Z" value=${form.ends} onValue=${set("ends")} />
+        <div class="fields">
+          <${Moment} label="Valid from" value=${form.starts} onValue=${set("starts")} />
+          <${Moment} label="Valid until" wrong=${wrong.ends} value=${form.ends} onValue=${set("ends")} />
         </div>
-        <${Text} label="Time zone" placeholder="from its place" value=${form.timeZone} onValue=${set("timeZone")} />
+        <p class="hint">On your clock, ${clock}. Empty: from now on, for good.</p>
+        <${Text} label="Time zone" hint="Whose hours campaigns go by here." placeholder="from its place" value=${form.timeZone} onValue=${set("timeZone")} />
         <${Area} label="Other properties" hint="JSON. Offers can show them." code wrong=${wrong.more} value=${form.more} onValue=${set("more")} />
       </div>
     </details>

@@ -3,10 +3,11 @@
 
 import { html, useEffect, useRef } from "../vendor/preact.js";
 import uPlot from "../vendor/uplot.js";
-import { count, day } from "../format.js";
+import { count, date, day, moment } from "../format.js";
 import { theme } from "../theme.js";
 
 const HEIGHT = 220;
+const STEPS_S = [1, 2, 7, 14, 28, 91, 182].map((days) => days * 86_400);
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /**
@@ -17,17 +18,18 @@ const token = (name) => getComputedStyle(document.documentElement).getPropertyVa
 export function Lines({ label, days, series }) {
   const element = useRef();
   useEffect(() => {
+    const box = element.current;
     const font = `12px ${token("--font")}`;
     const grid = { stroke: token("--line"), width: 1 };
     const axis = { stroke: token("--ink-3"), font, grid, ticks: grid };
     const chart = new uPlot(
       {
-        width: element.current.clientWidth,
+        width: box.clientWidth,
         height: HEIGHT,
         cursor: { points: { size: 7 } },
         legend: { live: false },
         scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(4, high * 1.1)] } },
-        axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 46, values: (_, all) => all.map((each) => count(each)) }],
+        axes: [{ ...axis, grid: { show: false }, size: 32, space: 64, incrs: STEPS_S, values: (_, all) => all.map((each) => date(each * 1000)) }, { ...axis, size: 46, values: (_, all) => all.map((each) => count(each)) }],
         series: [
           {},
           ...series.map(({ name }, position) => ({
@@ -38,11 +40,11 @@ export function Lines({ label, days, series }) {
           })),
         ],
       },
-      [days.map((each) => Date.parse(each) / 1000), ...series.map(({ values }) => values)],
-      element.current,
+      [days.map((each) => moment(each) / 1000), ...series.map(({ values }) => values)],
+      box,
     );
-    const watch = new ResizeObserver(() => chart.setSize({ width: element.current.clientWidth, height: HEIGHT }));
-    watch.observe(element.current);
+    const watch = new ResizeObserver(() => chart.setSize({ width: box.clientWidth, height: HEIGHT }));
+    watch.observe(box);
     return () => {
       watch.disconnect();
       chart.destroy();
@@ -76,3 +78,9 @@ export function Bars({ label, items, format = count }) {
     )}
   </ul>`;
 }
+
+/** A share as a short bar with its words beside it. */
+export const Share = ({ part, words }) => html`<span class="share">
+  <svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect class="rail" width="100" height="8" /><rect class="bar" width=${100 * Math.min(1, part)} height="8" /></svg>
+  <span class="number">${words}</span>
+</span>`;

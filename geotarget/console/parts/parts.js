@@ -2,21 +2,25 @@
 
 import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
 import { Unreachable } from "../api.js";
+import { live } from "../live.js";
 
 /** One of the icons of icons.svg; decoration, so no reader hears it. */
 export const Icon = ({ name, small }) =>
   html`<svg class=${small ? "icon small" : "icon"} aria-hidden="true"><use href=${`vendor/icons.svg#${name}`} /></svg>`;
 
-/** A button; `label` names it where only an icon is seen. */
-export function Button({ icon, label, kind = "", busy = false, disabled = false, children, ...rest }) {
+/** A button; `label` names it where only an icon is seen. A busy one keeps the focus, and does nothing. */
+export function Button({ icon, label, kind = "", busy = false, disabled = false, onClick, children, ...rest }) {
   const square = !children;
+  const click = (event) => (busy ? event.preventDefault() : onClick?.(event));
   return html`<button
     type="button"
     class=${`button ${kind} ${square ? "square" : ""}`}
     aria-label=${label}
     title=${square ? label : undefined}
     aria-busy=${busy || undefined}
-    disabled=${disabled || busy}
+    aria-disabled=${busy || undefined}
+    disabled=${disabled}
+    onClick=${click}
     ...${rest}
   >
     ${icon && html`<${Icon} name=${busy ? "refresh-cw" : icon} />`}${children}
@@ -68,10 +72,18 @@ export function Check({ label, hint, value, onValue, ...rest }) {
   </div>`;
 }
 
-/** What went wrong and what to do; says each thing that the API named. */
+/** What went wrong and what to do; says each thing that the API named. Asks again when geotarget is back. */
 export function Trouble({ error, again }) {
-  if (!error) return null;
   const away = error instanceof Unreachable;
+  useEffect(() => {
+    if (!away || !again) return undefined;
+    let lost = live.state.value !== "live";
+    return live.state.subscribe((state) => {
+      if (lost && state === "live") again();
+      lost = state !== "live";
+    });
+  }, [error]);
+  if (!error) return null;
   return html`<div class="notice bad" role="alert">
     <${Icon} name=${away ? "radio-tower" : "circle-alert"} />
     <div>
@@ -103,8 +115,14 @@ export function Dialog({ title, wide, onClose, onSubmit, foot, children }) {
   const id = useId();
   useEffect(() => {
     const element = ref.current;
+    const opener = document.activeElement;
     element.showModal();
-    return () => element.close();
+    return () => {
+      element.close(); // gone from the page by now, so the browser gives the focus back to nobody
+      if (document.activeElement !== document.body) return;
+      const there = opener.isConnected && opener !== document.body;
+      (there ? opener : document.getElementById("page"))?.focus({ preventScroll: true });
+    };
   }, []);
   const inner = html`
     <div class="dialog-head">
@@ -159,5 +177,6 @@ export function Copy({ text, label = "Copy" }) {
     return () => clearTimeout(timer);
   }, [done]);
   const copy = () => navigator.clipboard.writeText(text).then(() => setDone(true));
+  if (!navigator.clipboard) return null; // a page without TLS on another machine has none
   return html`<${Button} kind="small" icon=${done ? "check" : "copy"} onClick=${copy}>${done ? "Copied" : label}<//>`;
 }
