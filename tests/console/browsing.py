@@ -96,7 +96,8 @@ def is_for_everybody(page: Page) -> None:
     for theme in ("dark", "light"):
         page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
         page.wait_for_selector(f"html[data-theme={theme}]")
-        assert objections(page) == [], theme
+        found = objections(page)
+        assert found == [], f"in {theme}: {found}"
     whole_on_a_phone(page)
 
 

