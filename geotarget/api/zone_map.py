@@ -40,6 +40,9 @@ MARGIN = 8 * PIXEL
 CORNERS = 64
 """Of a circle."""
 
+_SEAM = 1e-12
+"""Closer to the antimeridian than this, in sides of the world, is on it: 40 µm."""
+
 EARTH_M = 6_371_008.8
 HIGHEST_LAT = 85.051128779806604
 
@@ -220,6 +223,9 @@ def draw(zones: list[Zone]) -> list[Drawn]:
     ]
     projected = shapely.transform(shapes, _mercator)
     west, _, east, _ = shapely.bounds(projected).reshape(-1, 4).T
+    for number in np.flatnonzero((west < _SEAM) & (east > 1 - _SEAM)):
+        projected[number] = _joined(projected[number])
+    west, _, east, _ = shapely.bounds(projected).reshape(-1, 4).T
     return [
         Drawn(
             id=mvt.text_value(zone.id),
@@ -230,6 +236,17 @@ def draw(zones: list[Zone]) -> list[Drawn]:
         )
         for zone, shape, left, right in zip(zones, projected, west, east, strict=True)
     ]
+
+
+def _joined(shape: shapely.Geometry) -> shapely.Geometry:
+    """Return a shape that was cut at the antimeridian in one piece, which goes beyond it."""
+    parts = shapely.get_parts(shape)
+    bounds = shapely.bounds(parts)
+    west, east = bounds[:, 0] < _SEAM, bounds[:, 2] > 1 - _SEAM
+    if not ((west & ~east).any() and (east & ~west).any()):
+        return shape
+    parts[west & ~east] = [translate(part, 1.0) for part in parts[west & ~east]]
+    return shapely.union_all(parts, grid_size=_SEAM)
 
 
 def _around(shape: shapely.Geometry, west: float, east: float) -> list[shapely.Geometry]:

@@ -247,6 +247,26 @@ def test_a_circle_over_the_antimeridian_is_on_both_sides(api: Api, lng: float) -
         assert drawn(half).covers(shapely.Point(units(inner, 9, x, y)[0])), x
 
 
+def test_a_zone_cut_at_the_antimeridian_is_drawn_without_the_cut(api: Api) -> None:
+    """GeoJSON cuts it there; on either side of the map it goes on beyond the edge of the tile."""
+    halves = [
+        [[[179.9, 10], [180, 10], [180, 10.1], [179.9, 10.1], [179.9, 10]]],
+        [[[-180, 10], [-179.9, 10], [-179.9, 10.1], [-180, 10.1], [-180, 10]]],
+    ]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "MultiPolygon", "coordinates": halves},
+        "properties": {},
+    }
+    api.call("PUT", "/v1/zones/fiji", expect=200, json=feature)
+    _, _, y = tile_of(179.95, 10.05, 9)
+    for x, edge in ((511, EXTENT), (0, 0)):
+        (side,) = tile(api, 9, x, y)["zones"]
+        assert len(side.paths) == 1
+        assert edge not in {at for at, _ in side.paths[0]}
+        assert drawn(side).covers(shapely.Point(edge, drawn(side).centroid.y)), x
+
+
 @pytest.mark.parametrize("lat", [89.9, -89.9])
 def test_a_circle_at_a_pole_is_beyond_the_map(api: Api, lat: float) -> None:
     """The map ends at 85 degrees; whoever is there is not drawn, and nothing breaks."""
