@@ -6,6 +6,7 @@ import { get, post } from "../api.js";
 import { zones } from "../catalogue.js";
 import { may } from "../session.js";
 import { Area, Icon, Name, Select, Text, Trouble } from "../parts/parts.js";
+import { lacks } from "./campaign-draft.js";
 import { zoneChoices, zonesMeant } from "./campaign-trigger.js";
 import { GATE_NAMES } from "./gates.js";
 
@@ -39,8 +40,12 @@ const bare = ({ name, offer, translations, variants, allocation }) => ({
   endpoints: ["preview"],
 });
 
-async function render(document, id, who, signal) {
+/** What a draft may lack and still be shown whole. */
+const NOT_NEEDED = new Set(["$.name", "$.endpoints"]);
+
+async function render(document, id, who, lacking, signal) {
   const ask = (campaign) => post("/v1/campaigns:preview", { campaign, ...(id && { id }), ...who }, { signal });
+  if (lacking.some(({ path }) => !NOT_NEEDED.has(path))) return { ...(await ask(bare(document))), gates: null };
   try {
     return await ask({ ...document, name: document.name || "Draft", endpoints: document.endpoints.length ? document.endpoints : ["preview"] });
   } catch (error) {
@@ -70,7 +75,7 @@ export function Preview({ document, form, id, onErrors }) {
     const stop = new AbortController();
     const timer = setTimeout(() => {
       setState((before) => ({ ...before, waiting: true }));
-      render(document, id, who, stop.signal).then(
+      render(document, id, who, lacks(form, false), stop.signal).then(
         (value) => {
           setState({ value, error: null, waiting: false });
           onErrors(value.offers.filter(({ problem }) => problem).map(({ path, problem }) => ({ path, reason: problem })));
