@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Api
 
 from geotarget.api import console
 from geotarget.console import FOLDER, SERVED, SUFFIXES
+from tests.api.conftest import Api
 
 TEXT = {".js", ".css", ".html", ".mjs", ".svg"}
 OWN = [

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
-from conftest import ADMIN, Api
 from starlette.testclient import TestClient
 
 from geotarget.api.cookies import COOKIE, HEADER, HOLDS_MS, Seals, Session
 from geotarget.api.limits import CallerLimits
+from tests.api.conftest import ADMIN, Api
 
 OURS = {HEADER: "1", "Sec-Fetch-Site": "same-origin"}
 
