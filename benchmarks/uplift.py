@@ -217,13 +217,7 @@ def visit(here: World, people: Sequence[str], at_ms: int) -> dict[str, str]:
     with here.store.turn() as turn:
         profiles = turn.profiles_of(people)
         wanted = asked(transitions, table=snapshot.table, profiles=profiles)
-        ledger = Ledger(
-            profiles=profiles,
-            behaviour=turn.behaviour_of(wanted.profiles),
-            fired=turn.last_fired(wanted.pairs),
-            spent=turn.spent(wanted.budgets),
-            arms=turn.arms(wanted.campaigns),
-        )
+        ledger = Ledger.read(turn, wanted, profiles)
         decisions = decide(
             transitions,
             table=snapshot.table,

@@ -303,13 +303,7 @@ class Pipeline:
             return _Answer()
         profiles = turn.profiles_of(sorted({each.device for each in transitions}))
         needed = asked(transitions, table=table, profiles=profiles)
-        ledger = Ledger(
-            profiles=profiles,
-            behaviour=turn.behaviour_of(needed.profiles),
-            fired=turn.last_fired(needed.pairs),
-            spent=turn.spent(needed.budgets),
-            arms=turn.arms(needed.campaigns),
-        )
+        ledger = Ledger.read(turn, needed, profiles)
         now_ms = self._now_ms()
         decisions = decide(
             transitions,

@@ -67,13 +67,7 @@ def beforehand(
     profiles = {device: profile}
     needed = asked([transition], table=table, profiles=profiles)
     with store.questions() as questions:
-        ledger = Ledger(
-            profiles=profiles,
-            behaviour=questions.behaviour_of(needed.profiles),
-            fired=questions.last_fired(needed.pairs),
-            spent=questions.spent(needed.budgets),
-            arms=questions.arms(needed.campaigns),
-        )
+        ledger = Ledger.read(questions, needed, profiles)
     decisions = decide(
         [transition],
         table=table,

@@ -34,7 +34,7 @@ from geotarget.model import (
 from geotarget.store import Store
 from geotarget.targeting import CampaignTable, Ledger, asked, decide, parse_when
 from geotarget.targeting.decide import EXPOSED, FIRED, HOLDOUT
-from geotarget.targeting.ledger import THOMPSON
+from geotarget.targeting.ledger import THOMPSON, Questions
 from geotarget.targeting.local_time import date_of
 from geotarget.targeting.table import LISTENING
 
@@ -264,10 +264,12 @@ class _Memory:
     ) -> list[Decision]:
         """Let campaigns answer some movements, and remember what follows."""
         ledger = self._ledger
-        profiles = self._store.profiles_of(sorted({each.device for each in movements}))
-        ledger.profiles = profiles
-        ledger.behaviour = self._recalled({each.id for each in profiles.values()})
-        self._recall_fired(asked(movements, table=table, profiles=profiles).pairs)
+        with self._store.questions() as questions:
+            profiles = questions.profiles_of(sorted({each.device for each in movements}))
+            ledger.profiles = profiles
+            ledger.behaviour = self._recalled(questions, {each.id for each in profiles.values()})
+            needed = asked(movements, table=table, profiles=profiles)
+            self._recall_fired(questions, needed.pairs)
         made = decide(
             movements,
             table=table,
@@ -284,31 +286,26 @@ class _Memory:
             self._documents[profile] = document
         return made
 
-    def _recalled(self, profiles: set[str]) -> dict[str, Behaviour]:
+    def _recalled(self, questions: Questions, profiles: set[str]) -> dict[str, Behaviour]:
         """Return what people had done by now: the first time as it was on the first day."""
         unknown = sorted(profiles - self._documents.keys())
         found = {
             profile: undone(behaviour, self._begin_ms)
-            for profile, behaviour in self._store.behaviours(unknown).items()
+            for profile, behaviour in questions.behaviour_of(unknown).items()
         }
         known = profiles & self._documents.keys()
         return found | {profile: decode(self._documents[profile]) for profile in sorted(known)}
 
-    def _recall_fired(self, pairs: Iterable[tuple[str, str]]) -> None:
+    def _recall_fired(self, questions: Questions, pairs: Iterable[tuple[str, str]]) -> None:
         new = [each for each in pairs if each not in self._asked]
         self._asked.update(new)
-        late = {
-            pair: fired
-            for pair, fired in self._store.fired_before(new).items()
-            if fired.last_ms >= self._begin_ms
-        }
-        early = self._store.fired_before([each for each in new if each not in late])
-        self._ledger.fired.update(early)
-        heard = self._store.behaviours(sorted({profile for _, profile in late}))
-        for (campaign, profile), fired in late.items():
-            before = _before(heard.get(profile, Behaviour()), campaign, fired, self._begin_ms)
-            if before.count > 0:
-                self._ledger.fired[campaign, profile] = before
+        found = questions.last_fired(new)
+        late = {pair for pair, fired in found.items() if fired.last_ms >= self._begin_ms}
+        heard = questions.behaviour_of(sorted({profile for _, profile in late}))
+        for campaign, profile in late:
+            pair = campaign, profile
+            found[pair] = _before(heard[profile], campaign, found[pair], self._begin_ms)
+        self._ledger.fired |= {pair: fired for pair, fired in found.items() if fired.count > 0}
 
     def _spent(self, campaigns: Iterable[Campaign]) -> Iterator[tuple[tuple[str, str], Spent]]:
         """Yield what campaigns had spent when the first day began."""

@@ -1,21 +1,18 @@
-"""History as a backtest reads it: the movements of the last days, and what was counted of people.
+"""History as a backtest reads it: the movements of the last days.
 
 Read only, a few thousand rows a transaction, so that a long look back holds up neither writers nor
-the write-ahead log. A movement costs 5 µs here, a profile's behaviour 20.
+the write-ahead log. A movement costs 5 µs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from geotarget.model import Behaviour, Fired, Transition
-from geotarget.store.counting import read_behaviour, to_behaviour
+from geotarget.model import Transition
 from geotarget.store.database import Database, cursor_of
-from geotarget.store.documents import to_json
 from geotarget.store.history import _TRANSITIONS, _transition
 from geotarget.store.tables import STRETCH_BITS
-from geotarget.store.turn import _FIRED
 
 ROWS_AT_ONCE = 2_000
 
@@ -127,19 +124,3 @@ class Lookback:
             if len(rows) < ROWS_AT_ONCE:
                 return
             after = rows[-1][0]
-
-    def behaviours(self, profiles: Sequence[str]) -> dict[str, Behaviour]:
-        """Return what profiles did; the values are the caller's. Who did nothing is left out."""
-        with self._database.read() as connection:
-            found = read_behaviour(cursor_of(connection), profiles)
-        return {profile: to_behaviour(document) for profile, document in found.items()}
-
-    def fired_before(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Fired]:
-        """Return when (campaign, profile) fired last and how often; not those that never did."""
-        if not pairs:
-            return {}
-        with self._database.read() as connection:
-            rows = cursor_of(connection).execute(_FIRED, (to_json(pairs),)).fetchall()
-        return {
-            (campaign, profile): Fired(last_ms, times) for campaign, profile, last_ms, times in rows
-        }

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from geotarget.behaviour import note_heard, note_transition
 from geotarget.model import (
@@ -32,6 +33,26 @@ from geotarget.targeting.table import CampaignTable
 THOMPSON = "thompson"
 NOTHING_SPENT = Spent()
 _NOTHING_SENT = Arm()
+
+
+class Questions(Protocol):
+    """Who can be asked what the gates remember; a store, in a transaction."""
+
+    def behaviour_of(self, profiles: Sequence[str]) -> dict[str, Behaviour]:
+        """Return what each profile did."""
+        ...
+
+    def last_fired(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Fired]:
+        """Return when (campaign, profile) fired last and how often."""
+        ...
+
+    def spent(self, budgets: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Spent]:
+        """Return what campaigns spent on days of their budgets."""
+        ...
+
+    def arms(self, campaigns: Sequence[str]) -> dict[tuple[str, str], Arm]:
+        """Return what the variants of campaigns came to."""
+        ...
 
 
 @dataclass(slots=True)
@@ -57,6 +78,27 @@ class Ledger:
     fired: dict[tuple[str, str], Fired] = field(default_factory=dict)
     spent: dict[tuple[str, str], Spent] = field(default_factory=dict)
     arms: dict[tuple[str, str], Arm] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, questions: Questions, needed: Asked, profiles: Mapping[str, Profile]) -> Ledger:
+        """Ask for what is needed, and only that.
+
+        Parameters
+        ----------
+        questions
+            Answers.
+        needed
+            What `asked` says of a batch.
+        profiles
+            By device, as it was told to `asked`.
+        """
+        return cls(
+            profiles=profiles,
+            behaviour=questions.behaviour_of(needed.profiles),
+            fired=questions.last_fired(needed.pairs),
+            spent=questions.spent(needed.budgets),
+            arms=questions.arms(needed.campaigns),
+        )
 
     def profile_of(self, device: str) -> Profile:
         """Return the profile of a device."""

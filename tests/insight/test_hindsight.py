@@ -237,7 +237,8 @@ def test_what_was_before_counts_and_what_came_since_does_not(
             _, _, made = look(stage, asked, now_ms=OVER_MS + DAY_MS)
             mine = [each for each in live if each.campaign == asked.id and each.transition in since]
             assert {each.id: each.gate for each in mine} == {each.id: each.gate for each in made}
-        people = stage.store.behaviours([each.id for each in PROFILES])
+        with stage.store.questions() as questions:
+            people = questions.behaviour_of([each.id for each in PROFILES])
     for behaviour in people.values():
         before = undone(behaviour, OVER_MS)
         assert before.visits_total <= behaviour.visits_total
