@@ -48,6 +48,9 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/process.py
 	$(BIN)/python benchmarks/delivery.py
+	$(BIN)/python benchmarks/durability.py
+	$(BIN)/python benchmarks/sizes.py
+	$(BIN)/python benchmarks/prices.py
 	$(BIN)/python benchmarks/console.py
 	$(BIN)/python benchmarks/decisions.py
 	$(BIN)/python benchmarks/uplift.py
@@ -64,6 +67,8 @@ bench-smoke: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/cells.py --smoke
 	$(BIN)/python benchmarks/pipeline.py --smoke
 	$(BIN)/python benchmarks/delivery.py --smoke
+	$(BIN)/python benchmarks/durability.py --smoke
+	$(BIN)/python benchmarks/sizes.py --smoke
 	$(BIN)/python benchmarks/console.py --smoke
 	$(BIN)/python benchmarks/decisions.py --smoke
 	$(BIN)/python benchmarks/uplift.py --smoke

@@ -12,6 +12,8 @@ Both machines' cores are shared with the broker, so compare within one table onl
 from __future__ import annotations
 
 import argparse
+import os
+import pwd
 import random
 import shutil
 import socket
@@ -55,8 +57,10 @@ class Sink:
         return Outcome(accepted=len(pings))
 
 
-def start_mosquitto(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
-    """Start Debian's mosquitto with the shipped limits."""
+def start_mosquitto(
+    folder: Path, *, autosave_s: int | None = None
+) -> tuple[str, subprocess.Popen[bytes]]:
+    """Start Debian's mosquitto with the shipped limits; with an interval it saves what it holds."""
     program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if program is None:
         sys.exit("no mosquitto here (Debian package mosquitto)")
@@ -66,6 +70,11 @@ def start_mosquitto(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
     shipped = (REPOSITORY / "services/mosquitto/mosquitto.conf").read_text().splitlines()
     left_out = ("allow_", "password_", "acl_", "persist", "use_username")
     kept = [line for line in shipped if not line.startswith(left_out)]
+    if autosave_s is not None:
+        kept = [line for line in kept if not line.startswith("autosave_interval")]
+        owner = pwd.getpwuid(os.getuid()).pw_name  # it may write into the folder
+        kept += [f"autosave_interval {autosave_s}", "persistence true", f"user {owner}"]
+        kept += [f"persistence_location {folder}/"]
     text = "\n".join([*kept, "allow_anonymous true", ""])
     (folder / "mosquitto.conf").write_text(text.replace("listener 1883", f"listener {port}"))
     command = [program, "-c", str(folder / "mosquitto.conf")]

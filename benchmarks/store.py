@@ -30,7 +30,8 @@ from geotarget.model import (
     Zone,
 )
 from geotarget.store import Store, Turn
-from geotarget.store.database import Database, cursor_of
+from geotarget.store.database import cursor_of
+from geotarget.store.opening import open_database
 
 PINGS, SHARE, WIDTH = 5_000, 0.05, 176
 START_MS = 1_767_268_800_000
@@ -148,7 +149,7 @@ def upserts(path: Path, *, devices: int, batches: int) -> None:
     random, clock = Random(7), Clock()
     ids = [f"phone-{number:08x}" for number in range(devices)]
     Store.open(f"sqlite:///{path}").close()
-    database = Database(f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}")
     for number in range(batches + 10):
         movers, states = random.sample(ids, PINGS), random.randbytes(PINGS * WIDTH)
         with (clock if number >= 10 else Clock()).running(), database.write() as connection:

@@ -15,19 +15,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import structlog
 
 from geotarget.engine.shapes import Shapes
 from geotarget.engine.zone_index import ZoneIndex
-from geotarget.errors import Conflict, InvalidCampaign, NotFound, Problem, StoreError
+from geotarget.errors import Conflict, InvalidCampaign, NotFound, Problem
+from geotarget.following import Follower
 from geotarget.headers import check_headers
 from geotarget.model import Audience, Campaign, Endpoint, Zone
+from geotarget.saved_index import SavedIndex
+from geotarget.snapshot import Snapshot
 from geotarget.store import Store
-from geotarget.targeting import CampaignTable
 from geotarget.targeting.audience import validate_audience
 from geotarget.targeting.checks import problems_of
 from geotarget.targeting.trying import try_offers
@@ -40,37 +42,6 @@ pipeline's transaction in between."""
 
 NAMED_IN_CONFLICT = 10
 """How many campaigns a refusal names before it counts the rest."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Snapshot:
-    """The catalogue at one revision, compiled.
-
-    Parameters
-    ----------
-    revision
-        The store's catalogue revision that this holds at least; rises with every change.
-    index
-        The active zones, ready for `ZoneIndex.query`.
-    zones
-        The same zones by id.
-    campaigns
-        All campaigns, whatever their status, in the order of their ids.
-    endpoints
-        All endpoints by id.
-    table
-        Which campaigns listen to which zones.
-    audiences
-        All audiences by id.
-    """
-
-    revision: int
-    index: ZoneIndex
-    zones: Mapping[str, Zone]
-    campaigns: tuple[Campaign, ...]
-    endpoints: Mapping[str, Endpoint]
-    table: CampaignTable
-    audiences: Mapping[str, Audience] = field(default_factory=dict)
 
 
 def _accept_any(url: str) -> None:
@@ -89,6 +60,8 @@ class Catalog:
     check_url
         Called with an endpoint's URL before it is stored; raises `InvalidEndpoint` when the
         operator's rules on outgoing connections forbid it. By default every URL passes.
+    index_folder
+        Where processes of this machine share a saved index; None: each builds its own.
 
     Raises
     ------
@@ -104,15 +77,19 @@ class Catalog:
     0
     """
 
-    def __init__(self, store: Store, *, check_url: Callable[[str], None] = _accept_any) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        check_url: Callable[[str], None] = _accept_any,
+        index_folder: Path | None = None,
+    ) -> None:
         self._store = store
         self._check_url = check_url
         self._lock = threading.RLock()
-        self._stopping = threading.Event()
-        self._follower: threading.Thread | None = None
-        self._trouble = ""
-        index = ZoneIndex.build(())
-        self._snapshot = Snapshot(0, index, {}, (), {}, CampaignTable.compile((), ()))
+        self._follower: Follower | None = None
+        self._saved = None if index_folder is None else SavedIndex(index_folder)
+        self._snapshot = Snapshot.of(0, ZoneIndex.build(()))
         self.refresh()
 
     @property
@@ -123,7 +100,12 @@ class Catalog:
     @property
     def trouble(self) -> str:
         """Why the follower can't keep up, in words; empty while it can."""
-        return self._trouble
+        return "" if self._follower is None else self._follower.trouble
+
+    @property
+    def behind_s(self) -> float:
+        """Seconds since the follower last knew that there was nothing newer; 0 without one."""
+        return 0.0 if self._follower is None else self._follower.behind_s
 
     # -- catching up ------------------------------------------------------------------------
 
@@ -140,6 +122,10 @@ class Catalog:
         StoreError
             The store can't be read; the snapshot stays as it is.
         """
+        return self._catch_up()
+
+    def _catch_up(self, mine: Sequence[Zone] = ()) -> bool:
+        """Catch up with the store, in which this process has just stored some zones."""
         if self._store.catalog_revision() == self._snapshot.revision:
             return False
         with self._lock:
@@ -148,32 +134,34 @@ class Catalog:
             before = self._snapshot
             if revision == before.revision:
                 return False
-            put, removed = self._store.zones(since_revision=before.revision)
-            endpoints = {each.id: each for each in self._store.endpoints()}
-            audiences = {each.id: each for each in self._store.audiences()}
-            campaigns = tuple(sorted(self._store.campaigns(), key=lambda each: each.id))
-            index = _follow_zones(before.index, put, removed)
-            zones = before.zones
-            if index is not before.index:
-                zones = MappingProxyType({zone.id: zone for zone in index.zones})
-            self._snapshot = Snapshot(
-                revision=revision,
-                index=index,
-                zones=zones,
-                campaigns=campaigns,
-                endpoints=MappingProxyType(endpoints),
-                table=CampaignTable.compile(campaigns, index.zones),
-                audiences=MappingProxyType(audiences),
+            index = self._shared() if not before.revision else None
+            if index is None:
+                put = [zone for zone in mine if zone.revision == revision]
+                gone: list[str] = []
+                # One revision is one transaction: if it was ours, there is nothing to read.
+                if not put or revision != before.revision + 1:
+                    put, gone = self._store.zones(since_revision=before.revision)
+                index = _follow_zones(before.index, put, gone)
+            self._snapshot = Snapshot.of(
+                revision,
+                index,
+                campaigns=self._store.campaigns(),
+                endpoints=MappingProxyType({each.id: each for each in self._store.endpoints()}),
+                audiences=MappingProxyType({each.id: each for each in self._store.audiences()}),
             )
         log.info(
             "catalogue changed",
             revision=revision,
             zones=len(index),
-            campaigns=len(campaigns),
-            endpoints=len(endpoints),
-            audiences=len(audiences),
+            campaigns=len(self._snapshot.campaigns),
+            endpoints=len(self._snapshot.endpoints),
+            audiences=len(self._snapshot.audiences),
         )
         return True
+
+    def _shared(self) -> ZoneIndex | None:
+        """Return the index that processes of this machine share, if they do."""
+        return None if self._saved is None else self._saved.current(self._store)
 
     def follow(self, *, interval_s: float = 0.25) -> None:
         """Start to watch for changes by other processes, in a thread; end it with `stop`.
@@ -181,41 +169,19 @@ class Catalog:
         Parameters
         ----------
         interval_s
-            How often the revision is asked for, seconds.
+            How often the revision is asked for, seconds; where the database sends notices, a
+            change is seen at once.
         """
-        if self._follower is not None:
-            return
-        self._stopping.clear()
-        self._follower = threading.Thread(
-            target=self._watch, args=(interval_s,), name="catalogue", daemon=True
-        )
-        self._follower.start()
+        if self._follower is None:
+            self._follower = Follower(
+                self.refresh, self._store.on_catalog_change, interval_s=interval_s
+            )
 
     def stop(self) -> None:
         """End the follower and wait for it; harmless when there is none."""
-        self._stopping.set()
         if self._follower is not None:
-            self._follower.join()
+            self._follower.stop()
             self._follower = None
-
-    def _watch(self, interval_s: float) -> None:
-        while not self._stopping.wait(interval_s):
-            try:
-                self.refresh()
-            except StoreError as error:
-                self._complain(str(error))
-            except Exception as error:
-                # A thread that dies here would leave this process on an old catalogue in
-                # silence; readiness reports the trouble instead, and the next round tries again.
-                log.exception("catalogue can't be followed")
-                self._complain(f"{type(error).__name__}: {error}")
-            else:
-                self._trouble = ""
-
-    def _complain(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            log.warning("catalogue can't be followed", trouble=trouble)
-        self._trouble = trouble
 
     # -- zones ------------------------------------------------------------------------------
 
@@ -250,7 +216,7 @@ class Catalog:
                     Shapes.of(zones[start : start + CHUNK])
                     stored += self._store.put_zones(zones[start : start + CHUNK], by=by)
             finally:
-                self.refresh()
+                self._catch_up(stored)
         return stored
 
     def delete_zones(self, ids: Collection[str], *, by: str = "") -> list[str]:
@@ -441,9 +407,10 @@ def _refuse_users(what: str, id: str, users: Sequence[str]) -> None:
 
 def _follow_zones(index: ZoneIndex, put: Sequence[Zone], removed: Collection[str]) -> ZoneIndex:
     """Return the index after a change; the same object when nothing in it changed."""
-    known = set(index.ids.tolist())
     matched = [zone for zone in put if zone.active]
-    gone = {zone.id for zone in put if not zone.active}.union(removed) & known
+    gone = {
+        id_ for id_ in (*removed, *(zone.id for zone in put if not zone.active)) if id_ in index
+    }
     if not matched and not gone:
         return index
     return index.with_changes(put=matched, remove=gone)

@@ -56,16 +56,23 @@ class Mourner:
         Where people are erased, and where the state is restored from.
     footfall
         What is noted of places and waits in memory; None: nothing is.
+    alone
+        Whether this process works on all devices. False: it begins with none.
     """
 
-    def __init__(self, store: Store, footfall: Collector | None = None) -> None:
+    def __init__(
+        self, store: Store, footfall: Collector | None = None, *, alone: bool = True
+    ) -> None:
         self._store = store
         self._footfall = footfall
         # before the state is read: who is erased in between is forgotten, not missed
         self._followed = store.last_erasure()
         self._any = store.has_tombstones()
-        devices, states = store.load_devices(width=DEVICE_RECORD.itemsize)
-        self.state = LiveState.restore(devices, states, store.load_members())
+        self.state = LiveState()
+        if alone:
+            store.work_alone()
+            devices, states = store.load_devices(width=DEVICE_RECORD.itemsize)
+            self.state.adopt(devices, states, store.load_members())
         self._heads: KeyArray = np.empty(0, np.uint64)  # of the digests, by row of the state
 
     def check(self, turn: Turn) -> None:

@@ -79,14 +79,27 @@ unacked_messages = Gauge(
     registry=REGISTRY,
 )
 mqtt_connected = Gauge(
-    "geotarget_mqtt_connected", "1 while the ingest session is connected.", registry=REGISTRY
+    "geotarget_mqtt_connected",
+    "1 while the ingest session is connected; with slots, while all owned ones are.",
+    registry=REGISTRY,
 )
+fenced_commits = Counter(
+    "geotarget_fenced_commits_total",
+    "Batches that were refused because others own a slot of theirs by now.",
+    registry=REGISTRY,
+)
+slots_owned = Gauge("geotarget_slots_owned", "Slots that this process works on.", registry=REGISTRY)
 mqtt_reconnects = Counter(
     "geotarget_mqtt_reconnects_total", "Connections after the first.", registry=REGISTRY
 )
 zone_index_version = Gauge(
     "geotarget_zone_index_version",
-    "Catalogue revision that this process matches against.",
+    "Catalogue revision that this process matches against, or works with.",
+    registry=REGISTRY,
+)
+catalog_behind_seconds = Gauge(
+    "geotarget_catalog_behind_seconds",
+    "Since this process last knew that it has the newest catalogue; a quarter of a second at most.",
     registry=REGISTRY,
 )
 zone_index_zones = Gauge(
@@ -137,6 +150,11 @@ publishes_refused = Counter(
 devices_refused = Counter(
     "geotarget_devices_refused_total",
     "Connections that the embedded broker refused: unknown device, password or client id.",
+    registry=REGISTRY,
+)
+devices_cut = Counter(
+    "geotarget_devices_cut_total",
+    "Connections of devices that were ended because a token was revoked.",
     registry=REGISTRY,
 )
 ssrf_blocked = Counter(

@@ -10,7 +10,6 @@ that it caused, or it comes again. State in memory moves only after the commit.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,8 +19,7 @@ import numpy as np
 import structlog
 
 from geotarget import metrics
-from geotarget.catalog import Catalog, Snapshot
-from geotarget.engine.acceptance import DUPLICATE, LATE, SUSPECT
+from geotarget.catalog import Catalog
 from geotarget.engine.footfall import Collector
 from geotarget.engine.intake import letter_of, refused, without
 from geotarget.engine.occupants import invited, outdated
@@ -46,7 +44,10 @@ from geotarget.model import (
     Rejected,
     Transition,
 )
-from geotarget.store import Store, Turn
+from geotarget.outcomes import count_letters, outcome_of, tally
+from geotarget.owned_slots import OwnedSlots
+from geotarget.snapshot import Snapshot
+from geotarget.store import SlotsLost, Store, Turn
 from geotarget.targeting import CampaignTable, Ledger, asked, decide, decision_id, deliveries
 from geotarget.targeting.event import chosen_positions
 
@@ -114,6 +115,8 @@ class Pipeline:
         Called after a commit that made deliveries, to wake their sender.
     footfall
         Notes how many devices were where; None notes nothing.
+    slots
+        The slots whose devices this process works on; None means all devices.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class Pipeline:
         is_live: Callable[[], bool] = lambda: True,
         on_commit: Callable[[], None] = lambda: None,
         footfall: Collector | None = None,
+        slots: OwnedSlots | None = None,
     ) -> None:
         self._catalog = catalog
         self._store = store
@@ -138,8 +142,11 @@ class Pipeline:
         self._is_live = is_live
         self._on_commit = on_commit
         self._footfall = footfall
-        self._mourner = Mourner(store, footfall)
+        self._mourner = Mourner(store, footfall, alone=slots is None)
         self.state = self._mourner.state
+        self._slots = slots
+        if slots is not None:
+            slots.bind(self.state, footfall, on_adopted=self._look_anew)
         self._view = self._compile(catalog.snapshot)
         self._reconciled = -1
         self._invited: set[tuple[str, int]] = set()
@@ -169,6 +176,8 @@ class Pipeline:
         An empty batch is allowed: it makes a changed catalogue take effect at once, and lets
         deadlines pass while no pings come.
         """
+        if self._slots is not None:
+            self._slots.run_errands()
         view = self._current()
         outcome = Outcome(accepted=0)
         if len(pings) or rejected:
@@ -183,6 +192,8 @@ class Pipeline:
 
     def _process(self, view: _View, pings: PingBatch, rejected: Sequence[Rejected]) -> Outcome:
         started = time.perf_counter()
+        if self._slots is not None:  # lost in between: whoever has them now gets these pings, too
+            pings = self._slots.ours(pings)
         pairs = view.snapshot.index.query(lng=pings.lng, lat=pings.lat)
         bad = self._mourner.refusals(pings, refused(pings, pairs, self._rules))
         good, pairs = without(pings, pairs, [position for position, _, _ in bad])
@@ -198,8 +209,8 @@ class Pipeline:
             self._batch_ms, self._fixed_ms = self._now_ms(), int(np.median(good.ts))
             if self._footfall is not None:
                 self._footfall.note(self.state, good, step.status, self._batch_ms)
-        _count(letters, erased=len(rejected) + len(bad) - len(letters))
-        return _outcome(len(good), bad, step, answer)
+        count_letters(letters, erased=len(rejected) + len(bad) - len(letters))
+        return outcome_of(len(good), bad, step, answer.decisions, len(answer.outbox))
 
     def _let_time_pass(self, view: _View) -> None:
         """Decide what no ping decides, once a second and a little behind the clock."""
@@ -219,7 +230,7 @@ class Pipeline:
         step = settle(self.state, view.table, self._rules, clock_ms - self._behind_ms)
         if not step.is_empty:
             answer = self._commit(view.snapshot, step)
-            _tally(step.transitions, answer.decisions)
+            tally(step.transitions, answer.decisions)
 
     def _current(self) -> _View:
         """Return the view of the current snapshot; who was inside already is looked at again."""
@@ -244,13 +255,24 @@ class Pipeline:
             step = change()
             if not step.is_empty:
                 self._commit(self._view.snapshot, step)
-                _tally(step.transitions, ())
+                tally(step.transitions, ())
 
         self._heed(commit)
 
     def _heed(self, work: Callable[[], T]) -> T:
-        """Do a piece of work again if somebody was erased before it was committed."""
-        return self._mourner.heed(work, self._untrace)
+        """Do a piece of work again if somebody was erased, or a slot lost, before its commit."""
+        while True:
+            try:
+                return self._mourner.heed(work, self._untrace)
+            except SlotsLost as lost:
+                if self._slots is None:
+                    raise
+                self._slots.lose(lost.slots)
+
+    def _look_anew(self) -> None:
+        """Look at everybody inside again: others came, whom another process saw last."""
+        self._reconciled = -1
+        self._invited.clear()
 
     def _untrace(self, devices: frozenset[str]) -> None:
         self._traced -= devices
@@ -258,7 +280,10 @@ class Pipeline:
     def _compile(self, snapshot: Snapshot) -> _View:
         metrics.zone_index_version.set(snapshot.revision)
         metrics.zone_index_zones.set(len(snapshot.index))
-        table = ZoneTable.compile(snapshot.index, snapshot.table.thresholds_s, self._rules)
+        listening = snapshot.table
+        table = ZoneTable.compile(
+            snapshot.index, listening.thresholds_s, self._rules, timed=listening.timed
+        )
         return _View(snapshot, table)
 
     def _commit(self, snapshot: Snapshot, step: Step, letters: Sequence[Rejected] = ()) -> _Answer:
@@ -339,7 +364,7 @@ class Pipeline:
         if question in self._invited or old:
             return
         snapshot = self._view.snapshot
-        table = CampaignTable.compile([campaign], snapshot.zones.values())
+        table = CampaignTable.compile([campaign], snapshot.tags)
         kind = Kind.ENTER if Kind.ENTER in campaign.trigger.on else Kind.DWELL
         found = invited(
             self.state,
@@ -358,7 +383,7 @@ class Pipeline:
                 outbox = [each for each in answer.outbox if each.campaign]
                 if answer.decisions:
                     turn.write(BatchWrite(decisions=answer.decisions, deliveries=outbox))
-            _tally((), answer.decisions)
+            tally((), answer.decisions)
             if outbox:
                 self._on_commit()
         self._invited.add(question)
@@ -392,46 +417,3 @@ def _told(
         index=snapshot.index,
         is_sensitive=lambda zone: zones[zone].sensitive,
     )
-
-
-def _count(letters: Sequence[Rejected], *, erased: int) -> None:
-    reasons = Counter(each.reason for each in letters)
-    if erased:
-        reasons[ERASED] += erased
-    for reason, count in reasons.items():
-        metrics.pings_rejected.labels(reason).inc(count)
-
-
-def _outcome(
-    accepted: int,
-    bad: Sequence[tuple[int, str, str]],
-    step: Step,
-    answer: _Answer,
-) -> Outcome:
-    """Count what became of a batch, for the caller and for the metrics."""
-    outcome = Outcome(
-        accepted=accepted,
-        refused=bad,
-        late=int((step.status == LATE).sum()),
-        duplicates=int((step.status == DUPLICATE).sum()),
-        suspects=int((step.status == SUSPECT).sum()),
-        holds=step.holds,
-        transitions=Counter(each.kind.value for each in step.transitions),
-        decisions=Counter(each.gate for each in answer.decisions),
-        deliveries=len(answer.outbox),
-    )
-    metrics.pings_late.inc(outcome.late)
-    metrics.pings_duplicate.inc(outcome.duplicates)
-    metrics.pings_suspect.inc(outcome.suspects)
-    for reason, count in outcome.holds.items():
-        metrics.holds.labels(reason).inc(count)
-    _tally(step.transitions, answer.decisions)
-    return outcome
-
-
-def _tally(transitions: Sequence[Transition], decisions: Sequence[Decision]) -> None:
-    """Count transitions and decisions for the metrics."""
-    for kind, count in Counter(each.kind.value for each in transitions).items():
-        metrics.transitions.labels(kind).inc(count)
-    for gate, count in Counter(each.gate for each in decisions).items():
-        metrics.decisions.labels(gate).inc(count)

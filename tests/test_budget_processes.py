@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import shapely
@@ -12,6 +11,7 @@ import shapely
 from geotarget.catalog import Catalog
 from geotarget.model import Budget, Campaign, Endpoint, Kind, Spent, Trigger, Zone
 from geotarget.store import Store
+from tests.postgres_server import SECRET_KEY
 
 PROCESSES = 4
 DEVICES = 320
@@ -28,8 +28,9 @@ from geotarget.model import PingBatch
 from geotarget.pipeline import Pipeline
 from geotarget.store import Store
 
-url, name, now_ms, devices, at_once = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
-with Store.open(url, busy_s=120.0) as store:
+url, key, name = sys.argv[1:4]
+now_ms, devices, at_once = map(int, sys.argv[4:])
+with Store.open(url, busy_s=120.0, secret_key=key) as store:
     pipeline = Pipeline(catalog=Catalog(store), store=store, now_ms=lambda: now_ms)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -58,11 +59,11 @@ with Store.open(url, busy_s=120.0) as store:
     ],
 )
 def test_four_processes_and_one_budget(
-    tmp_path: Path, budget: Budget, cost_micros: int, fired: int
+    database_url: str, budget: Budget, cost_micros: int, fired: int
 ) -> None:
     """Exactly the budget is fired, delivered and counted as spent; everybody else is refused."""
-    url = f"sqlite:///{tmp_path / 'geotarget.db'}"
-    with Store.open(url) as store:
+    url = database_url
+    with Store.open(url, secret_key=SECRET_KEY) as store:
         catalog = Catalog(store)
         catalog.put_zones([Zone(id="shop", geometry=shapely.box(24.938, 60.169, 24.942, 60.171))])
         catalog.put_endpoint(
@@ -81,7 +82,17 @@ def test_four_processes_and_one_budget(
         )
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, url, f"worker{number}", str(NOW), str(DEVICES), "8"],
+            [
+                sys.executable,
+                "-c",
+                WORKER,
+                url,
+                SECRET_KEY,
+                f"worker{number}",
+                str(NOW),
+                str(DEVICES),
+                "8",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -99,7 +110,7 @@ def test_four_processes_and_one_budget(
     for worker in workers:
         worker.communicate(timeout=DEADLINE_S)
         assert 0 == worker.returncode
-    with Store.open(url) as store:
+    with Store.open(url, secret_key=SECRET_KEY) as store:
         totals = store.counts()
         everybody = PROCESSES * DEVICES
         assert (everybody, fired, everybody - fired, fired) == (

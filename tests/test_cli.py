@@ -94,6 +94,7 @@ def test_all_commands_of_the_contract_are_there() -> None:
         "settings", "zones import", "zones export", "zones validate",
         "keys create", "keys list", "keys rotate", "keys revoke", "profiles import",
         "deliveries list", "deliveries show", "deliveries replay", "events", "audit verify",
+        "backup", "restore",
     } <= named  # fmt: skip
 
 

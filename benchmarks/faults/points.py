@@ -71,7 +71,7 @@ POINTS = {
         "a batch is written and not committed", "geotarget.store.turn:Turn.write", AFTER, _moves
     ),
     "committed": Point(
-        "a batch is committed, memory not yet moved", "geotarget.store.live:LiveLog.settle", BEFORE
+        "a batch is committed, memory not yet moved", "geotarget.store.live_log:LiveLog.settle", BEFORE
     ),
     "unacknowledged": Point(
         "a batch is committed and not acknowledged",
@@ -90,7 +90,7 @@ POINTS = {
     "marked": Point("deliveries are marked", "geotarget.store.outbox:Outbox.mark", AFTER),
     "fold": Point(
         "half of the live log's oldest row is folded",
-        "geotarget.store.live:LiveLog._fold_members",
+        "geotarget.store.live_log:LiveLog._fold_members",
         BEFORE,
     ),
     "catalogue": Point(
@@ -151,7 +151,7 @@ def arm_checkpoint(file: Path, passing: int, armed: Path, share: float) -> None:
     SQLite writes its log back inside one call, so no line of Python lies in it. A second thread
     ends the process after `share` of the time that the longest checkpoint before took.
     """
-    from geotarget.store.database import sqlite_driver
+    from geotarget.store.sqlite import sqlite_driver
 
     def run() -> None:
         pause, longest = threading.Event(), 0.0

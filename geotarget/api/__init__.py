@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from geotarget.api.app import create_app
     from geotarget.api.auth import Scope
     from geotarget.api.broadcast import Scene
+    from geotarget.api.health import create_watched
     from geotarget.api.services import (
         Check,
         Connection,
@@ -41,9 +42,15 @@ __all__ = [
     "Scope",
     "Services",
     "create_app",
+    "create_watched",
 ]
 
-_HOMES = {"create_app": "app", "Scope": "auth", "Scene": "broadcast"}
+_HOMES = {
+    "create_app": "app",
+    "create_watched": "health",
+    "Scope": "auth",
+    "Scene": "broadcast",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -37,9 +37,9 @@ from geotarget.api.values import (
     micros,
     units,
 )
-from geotarget.catalog import Snapshot
 from geotarget.errors import Problem
 from geotarget.model import Campaign, Status, Trigger
+from geotarget.snapshot import Snapshot
 
 EXAMPLE: dict[str, Any] = {
     "name": "Cinnamon bun in Kamppi",

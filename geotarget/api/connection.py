@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from geotarget.api.services import Connection, Here
+from geotarget.api.services import Access, Connection, Here
 
 EXAMPLE: dict[str, Any] = {
     "mqtt": {
@@ -36,9 +36,10 @@ class BrokerAnswer(BaseModel):
     port: int
     tls: bool = Field(description="Whether the address begins with `mqtts://`.")
     topic: str = Field(description="`{device}` stands for the id of the device.")
-    access: Literal["open", "password", "device", "broker"] = Field(
+    access: Access = Field(
         description="`open`: no login; `password`: one for all devices; `device`: each has its "
-        "own (`POST /v1/devices/{id}/credentials`); `broker`: your own broker says."
+        "own (`POST /v1/devices/{id}/credentials`, or a token); `token`: each has tokens of its "
+        "own (`POST /v1/devices/{id}/tokens`); `broker`: your own broker says."
     )
     username: str | None = Field(description="Null where there is no login, or the broker says.")
     client_id: str | None = Field(description="Null where any will do.")
@@ -49,7 +50,7 @@ class BrokerAnswer(BaseModel):
     def of(cls, connection: Connection) -> BrokerAnswer:
         """Return what the API says about the way in."""
         parts = urlsplit(connection.url)
-        own = "{device}" if connection.access == "device" else None
+        own = "{device}" if connection.access in ("device", "token") else None
         return cls(
             host=None if _is_everywhere(parts.hostname or "") else parts.hostname,
             port=parts.port or 0,

@@ -2,18 +2,25 @@
 
 Alive needs nothing but the process. Ready asks what the process stands on, in a worker thread, and
 says why not; both answer without a key, so they name no customer's data.
+
+`create_watched` is an application of these three alone, without a key, for a port that only probes
+and Prometheus reach: `ingest` and `deliver` have no other HTTP.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import structlog
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel, ConfigDict, Field, RootModel
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
+from geotarget.api.headers import SafeHeaders
 from geotarget.api.services import Check, Here
 from geotarget.metrics import REGISTRY
 
@@ -76,16 +83,21 @@ def readyz(here: Here, response: Response) -> ReadyAnswer:
     Asks database, broker, catalogue and outbox. 503 while one of them is not well; the reasons
     are in the checks.
     """
+    answer = _asked(here.services.readiness)
+    response.status_code = 200 if answer.status == "ready" else 503
+    return answer
+
+
+def _asked(readiness: Callable[[], Sequence[Check]]) -> ReadyAnswer:
+    """Return how everything stands at this moment."""
     try:
-        checks = list(here.services.readiness())
+        checks = list(readiness())
     except Exception as error:
         # A check that breaks is a reason to be unready, not an error of the one who asks.
         log.exception("readiness can't be asked")
         checks = [Check("readiness", ok=False, detail=type(error).__name__)]
-    ready = all(check.ok for check in checks)
-    response.status_code = 200 if ready else 503
     return ReadyAnswer(
-        status="ready" if ready else "unready",
+        status="ready" if all(check.ok for check in checks) else "unready",
         checks=[CheckAnswer(name=each.name, ok=each.ok, detail=each.detail) for each in checks],
     )
 
@@ -98,3 +110,35 @@ def metrics(request: Request) -> Response:
     """
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(REGISTRY), media_type=content_type)
+
+
+def create_watched(readiness: Callable[[], Sequence[Check]]) -> Starlette:
+    """Return an application that serves `livez`, `readyz` and `metrics`, to everybody.
+
+    Parameters
+    ----------
+    readiness
+        Asked by ``/readyz``, in a worker thread.
+
+    Examples
+    --------
+    >>> [route.path for route in create_watched(tuple).routes]
+    ['/livez', '/readyz', '/metrics']
+    """
+
+    async def alive(_: Request) -> Response:
+        return _document(await livez())
+
+    def ready(_: Request) -> Response:
+        answer = _asked(readiness)
+        return _document(answer, 200 if answer.status == "ready" else 503)
+
+    app = Starlette(
+        routes=[Route("/livez", alive), Route("/readyz", ready), Route("/metrics", metrics)]
+    )
+    app.add_middleware(SafeHeaders)
+    return app
+
+
+def _document(answer: BaseModel, status: int = 200) -> Response:
+    return Response(answer.model_dump_json(), status, media_type="application/json")

@@ -85,6 +85,9 @@ class DeviceLogin:
     client_id: str
 
 
+Access = Literal["open", "password", "device", "token", "broker"]
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """Where apps send their pings to, and what they need for it.
@@ -96,14 +99,15 @@ class Connection:
     prefix
         Pings go to ``{prefix}/{device}``.
     access
-        ``open``, ``password``, ``device``, or ``broker`` for somebody else's, whose rights rule.
+        ``open``, ``password``, ``device``, ``token`` for a broker that asks us about each, or
+        ``broker`` for somebody else's, whose rights rule.
     message_pings, message_bytes
         The most of one message.
     """
 
     url: str = "mqtt://127.0.0.1:1883"
     prefix: str = "pings"
-    access: Literal["open", "password", "device", "broker"] = "open"
+    access: Access = "open"
     message_pings: int = 100
     message_bytes: int = 65_536
 
@@ -211,6 +215,9 @@ class Services:
         Says where the devices are; None where the ingest runs in another process.
     device_login
         Says how a device logs in at the broker; None where devices have no passwords of their own.
+    token_login
+        Says how a device logs in with a token, which is left out; None where no broker asks for
+        tokens.
     connection
         Where apps send their pings to.
     phone_region
@@ -236,6 +243,7 @@ class Services:
     wake_delivery: Callable[[], None] = lambda: None
     scene: Callable[[], Scene] | None = None
     device_login: Callable[[str], DeviceLogin] | None = None
+    token_login: Callable[[str], DeviceLogin] | None = None
     connection: Connection = field(default_factory=Connection)
     phone_region: str = ""
     open_metrics: bool = False

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from geotarget.backtest.feeding import Fed
-from geotarget.catalog import Snapshot
 from geotarget.model import Campaign, Decision, Kind, Transition
+from geotarget.snapshot import Snapshot
 from geotarget.store import Store
 from geotarget.targeting import GATES
 from geotarget.targeting.decide import FIRED

@@ -16,6 +16,7 @@ from geotarget import __version__
 from geotarget.cli import (
     audit,
     backtest,
+    backup,
     catalogue,
     deliveries,
     devices,
@@ -27,6 +28,7 @@ from geotarget.cli import (
     pings,
     processes,
     profiles,
+    slots,
 )
 from geotarget.cli.options import example
 from geotarget.errors import BrokerError, GeotargetError, InvalidInput, Overloaded, StoreError
@@ -49,6 +51,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 processes.register(app)
+backup.register(app)
 pings.register(app)
 match.register(app)
 backtest.register(app)
@@ -60,6 +63,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(devices.app, name="devices")
+app.add_typer(slots.app, name="slots")
 events.register(app)
 
 

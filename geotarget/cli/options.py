@@ -28,7 +28,8 @@ Database = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Database, sqlite:///path; geotarget.db in the data folder if left out. "
+        help="Database, sqlite:///path or postgresql://user@host/name; geotarget.db in the data "
+        "folder if left out. "
         "[GEOTARGET_DATABASE_URL]",
     ),
 ]

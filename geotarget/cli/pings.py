@@ -192,7 +192,7 @@ def _publisher(mqtt: str | None, prefix: str | None) -> Publisher:
         url, trust = chosen.mqtt, chosen.broker_trust(chosen.mqtt)
     else:
         url, trust = chosen.local_broker(chosen.mqtt_port)
-    return Publisher(url, prefix=chosen.mqtt_prefix, tls=trust)
+    return Publisher(url, prefix=chosen.mqtt_prefix, slot_topics=chosen.slot_topics, tls=trust)
 
 
 def _send(publisher: Publisher) -> Callable[[str, dict[str, Any]], None]:

@@ -34,7 +34,10 @@ def register(app: typer.Typer) -> None:
     )(serve)
     app.command(
         short_help="Run the ingest alone.",
-        epilog=example("geotarget ingest --mqtt mqtt://127.0.0.1:1883"),
+        epilog=example(
+            "geotarget ingest --mqtt mqtt://127.0.0.1:1883",
+            "geotarget ingest --mqtt mqtt://ingest:PASSWORD@nats:1883 --slots 0-31",
+        ),
     )(ingest)
     app.command(
         short_help="Run the delivery of webhooks alone.",
@@ -108,11 +111,29 @@ def serve(
     raise typer.Exit(runtime.serve(chosen))
 
 
-def ingest(*, mqtt: Mqtt = None, data: Data = None, database: Database = None) -> None:
-    """Run the ingest alone: from the broker through the rules into the database."""
+def ingest(
+    *,
+    mqtt: Mqtt = None,
+    slots: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="The slots of this process, such as 0-15,20; all pings if left out. "
+            "[GEOTARGET_SLOTS]",
+        ),
+    ] = None,
+    data: Data = None,
+    database: Database = None,
+) -> None:
+    """Run the ingest alone: from the broker through the rules into the database.
+
+    With --slots several processes share one broker, each with slots of its own: devices are
+    assigned to 64 slots by their name.
+    """
     from geotarget import runtime  # noqa: PLC0415 the help does not need it
 
-    raise typer.Exit(runtime.ingest(settings(mqtt=mqtt, data=data, database_url=database)))
+    chosen = settings(mqtt=mqtt, slots=slots, data=data, database_url=database)
+    raise typer.Exit(runtime.ingest(chosen))
 
 
 def deliver(*, data: Data = None, database: Database = None) -> None:
@@ -135,4 +156,4 @@ def migrate(*, data: Data = None, database: Database = None) -> None:
     before = store.current_revision(chosen.store_url)
     after = store.migrate(chosen.store_url)
     done = "was up to date" if before == after else f"brought from {before or 'nothing'} to {after}"
-    typer.echo(f"{chosen.store_url}: {done}")
+    typer.echo(f"{store.shown_url(chosen.store_url)}: {done}")

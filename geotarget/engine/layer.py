@@ -19,6 +19,7 @@ from geotarget.engine.covering import Covering
 from geotarget.engine.crossings import stretches
 from geotarget.engine.discs import within
 from geotarget.engine.ellipsoid import SEAM, fixed
+from geotarget.engine.facts import Facts, LaterFacts
 from geotarget.engine.grid import LinkArray
 from geotarget.engine.merging import merged
 from geotarget.engine.outlines import Outlines
@@ -42,6 +43,8 @@ class Layer:
         What the kernels read.
     place
         Position of each zone in the index, ascending; -1 for those that count no longer.
+    later
+        What the zones say of themselves.
     """
 
     zones: Sequence[Zone]
@@ -49,6 +52,7 @@ class Layer:
     covering: Covering
     outlines: Outlines
     place: LinkArray
+    later: LaterFacts
 
     @classmethod
     def of(cls, zones: Sequence[Zone], place: IntArray | None = None) -> Layer:
@@ -62,10 +66,16 @@ class Layer:
             Covering.of(shapes),
             Outlines.of(shapes.xy, shapes.ring, shapes.part, shapes.zone),
             fixed(place.astype(np.int32)),
+            LaterFacts(zones),
         )
 
     def __len__(self) -> int:
         return len(self.zones)
+
+    @property
+    def facts(self) -> Facts:
+        """What each zone says of itself."""
+        return self.later.facts
 
     @property
     def alive(self) -> IntArray:

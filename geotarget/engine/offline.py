@@ -1,4 +1,8 @@
-"""Transitions of recorded pings, in a notebook: the live code without the services."""
+"""Transitions of recorded pings, in a notebook: the live code without the services.
+
+`detect_transitions` is for pings that are in memory at once; a `Detection` takes them stretch by
+stretch, and gives the same transitions however they are cut.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from geotarget.engine.intake import sliced
 from geotarget.engine.live_state import LiveState
@@ -20,6 +25,14 @@ from geotarget.errors import InvalidPing, Problem
 from geotarget.model import EntryPolicy, FloatArray, IntArray, KeyArray, PingBatch, Transition, Zone
 
 _CHUNK = 20_000
+"""So many pings are worked off at once; more where the next ones are of the same time,"""
+
+_MOST_AT_ONCE = 100_000
+"""up to here."""
+
+_MOST_S = 1e11
+"""Times beyond this many seconds (year 5138) are taken for what they are not: milliseconds."""
+
 _REQUIRED = ("device", "ts", "lng", "lat")
 
 _FIELDS: list[tuple[str, pa.DataType]] = [
@@ -39,7 +52,8 @@ _FIELDS: list[tuple[str, pa.DataType]] = [
     ("accuracy_m", pa.float64()),
     ("reason", pa.string()),
 ]
-_SCHEMA = pa.schema(_FIELDS)
+SCHEMA = pa.schema(_FIELDS)
+"""What a table of transitions holds."""
 
 
 def detect_transitions(
@@ -95,21 +109,83 @@ def detect_transitions(
     >>> gt.detect_transitions(pings, index)["kind"].to_pylist()
     ['enter']
     """
-    batch = _columns(pings)
     if policy is not None:
-        zones = ZoneIndex.build(_with_policy(zones, policy))
-    figures = rules or Rules()
-    table = ZoneTable.compile(zones, lambda _: tuple(sorted(dwell_s)), figures)
-    state = LiveState()
-    found: list[Transition] = []
-    for start in range(0, len(batch), _CHUNK):
-        part = sliced(batch, start, start + _CHUNK)
-        pairs = zones.query(lng=part.lng, lat=part.lat)
-        step = advance(state, part, pairs, table, figures)
-        step.apply(state)
-        found += step.transitions
-    if until is not None:
-        found += settle(state, table, figures, round(until * 1000)).transitions
+        zones = ZoneIndex.build(with_policy(zones, policy))
+    detection = Detection(zones, rules=rules, dwell_s=dwell_s)
+    events = detection.feed(pings)
+    return events if until is None else pa.concat_tables([events, detection.settle(until)])
+
+
+class Detection:
+    """Transitions of pings that come stretch by stretch.
+
+    Parameters
+    ----------
+    zones, rules, dwell_s
+        As of `detect_transitions`.
+
+    Examples
+    --------
+    >>> square = {"type": "Feature", "id": "square", "properties": {}, "geometry": {
+    ...     "type": "Polygon",
+    ...     "coordinates": [[[0, 0], [0.01, 0], [0.01, 0.01], [0, 0.01], [0, 0]]]}}
+    >>> detection = Detection(ZoneIndex.from_geojson(square), dwell_s=[60])
+    >>> here = {"device": ["a"], "lng": [0.005], "lat": [0.005], "acc": [5.0]}
+    >>> [detection.feed({**here, "ts": [at]})["kind"].to_pylist() for at in (0.0, 10.0)]
+    [['enter'], []]
+    >>> detection.settle(300.0)["kind"].to_pylist()
+    ['dwell']
+    """
+
+    def __init__(
+        self, zones: ZoneIndex, *, rules: Rules | None = None, dwell_s: Sequence[int] = ()
+    ) -> None:
+        thresholds = tuple(sorted(dwell_s))
+        self._rules = rules or Rules()
+        self._table = ZoneTable.compile(zones, lambda _: thresholds, self._rules)
+        self._state = LiveState()
+
+    def feed(self, pings: Any) -> pa.Table:
+        """Return the transitions that more pings cause.
+
+        Parameters
+        ----------
+        pings
+            As of `detect_transitions`; of each device none that is older than what was fed before,
+            and all that are of one time.
+        """
+        batch = _columns(pings)
+        found: list[Transition] = []
+        start = 0
+        while start < len(batch):
+            end = _end(batch.ts, start)
+            part = sliced(batch, start, end)
+            pairs = self._table.index.query(lng=part.lng, lat=part.lat)
+            step = advance(self._state, part, pairs, self._table, self._rules)
+            step.apply(self._state)
+            found += step.transitions
+            start = end
+        return _rows(found)
+
+    def settle(self, until: float) -> pa.Table:
+        """Return the transitions that the clock alone causes by some epoch seconds."""
+        step = settle(self._state, self._table, self._rules, round(until * 1000))
+        step.apply(self._state)
+        return _rows(step.transitions)
+
+    def forget(self) -> None:
+        """Forget all devices: those that come next were never seen."""
+        self._state = LiveState()
+
+
+def _end(ts: IntArray, start: int) -> int:
+    """Return where a batch ends that begins at `start`: never between pings of one time."""
+    most = min(start + _CHUNK, len(ts))
+    end = int(np.searchsorted(ts, ts[most - 1], side="right"))
+    return min(end, start + _MOST_AT_ONCE)
+
+
+def _rows(transitions: Sequence[Transition]) -> pa.Table:
     rows = [
         {
             "device": each.device,
@@ -128,12 +204,19 @@ def detect_transitions(
             "accuracy_m": each.accuracy_m,
             "reason": each.reason,
         }
-        for each in found
+        for each in transitions
     ]
-    return pa.Table.from_pylist(rows, schema=_SCHEMA)
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def _with_policy(zones: ZoneIndex, policy: str) -> list[Zone]:
+def with_policy(zones: ZoneIndex, policy: str) -> list[Zone]:
+    """Return the zones of an index, all with one entry policy.
+
+    Raises
+    ------
+    InvalidPing
+        There is no such policy; names those that there are.
+    """
     try:
         entry = EntryPolicy(policy)
     except ValueError:
@@ -203,10 +286,20 @@ def _columns(pings: Any) -> PingBatch:
 def _milliseconds(values: Any) -> IntArray:
     array = np.asarray(values)
     if np.issubdtype(array.dtype, np.datetime64):
+        _check_times(array, ~np.isnat(array))
         return array.astype("datetime64[ms]").astype(np.int64)
     if array.dtype == object:
         return np.array([int(each.timestamp() * 1000) for each in array], np.int64)
-    return np.round(np.asarray(array, np.float64) * 1000.0).astype(np.int64)
+    seconds = np.asarray(array, np.float64)
+    _check_times(seconds, np.abs(seconds) <= _MOST_S)
+    return np.round(seconds * 1000.0).astype(np.int64)
+
+
+def _check_times(values: NDArray[Any], fits: NDArray[np.bool_]) -> None:
+    bad = np.flatnonzero(~fits)
+    if bad.size:
+        reason = f"must be a timestamp or epoch seconds, at most {_MOST_S:.0f}"
+        raise InvalidPing(Problem(f"ts[{bad[0]}]", str(values[bad[0]]), reason))
 
 
 def _keys(ts: IntArray, lng: FloatArray, lat: FloatArray) -> KeyArray:

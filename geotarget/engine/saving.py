@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from geotarget.engine import frozen
 from geotarget.engine.compiled import njit
 from geotarget.engine.covering import PADDING, Covering
+from geotarget.engine.facts import LaterFacts
 from geotarget.engine.grid import FINEST, LinkArray
 from geotarget.engine.layer import Layer
 from geotarget.engine.outlines import Outlines
@@ -105,7 +106,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Layer, StoredZones]:
         path=path,
     )
     _check(path, shapes, covering, outlines)
-    return Layer(zones, shapes, covering, outlines, np.arange(len(zones), dtype=np.int32)), zones
+    place = np.arange(len(zones), dtype=np.int32)
+    return Layer(zones, shapes, covering, outlines, place, LaterFacts(zones)), zones
 
 
 def _check(

@@ -65,7 +65,20 @@ class _Record(msgspec.Struct, omit_defaults=True):
     properties: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
+class _Told(msgspec.Struct):
+    """The part of it that `StoredZones.told` is about; the rest is skipped."""
+
+    tags: tuple[str, ...] = ()
+    priority: int = 0
+    entry: EntryPolicy = EntryPolicy.STANDARD
+    pending_enters: bool = False
+    exit_buffer_m: float | None = None
+    starts_ms: int | None = None
+    ends_ms: int | None = None
+
+
 _DECODER = msgspec.json.Decoder(_Record)
+_TOLD = msgspec.json.Decoder(_Told)
 
 
 def pack_zones(zones: Sequence[Zone]) -> dict[str, NDArray[Any]]:
@@ -225,6 +238,33 @@ class StoredZones(Sequence[Zone]):
         except UnicodeDecodeError as error:
             self._refuse("", f"is damaged: ids are not UTF-8: {error}")
         return ids
+
+    def told(self) -> Iterator[tuple[Any, ...]]:
+        """Give what the zones say of themselves; none of them is made for it.
+
+        In the order of `facts.FACTS`.
+        """
+        start = self.packed["zone_record_start"].tolist()
+        text = self.packed["zone_record"].data
+        revisions = self.packed["zone_revision"].tolist()
+        decode = _TOLD.decode
+        for row, ((first, end), revision) in enumerate(
+            zip(pairwise(start), revisions, strict=True)
+        ):
+            try:
+                each = decode(text[first:end])
+            except ValueError as error:
+                self._refuse(f"zone {row}", f"is damaged: {error}")
+            yield (
+                each.priority,
+                each.entry,
+                each.pending_enters,
+                each.exit_buffer_m,
+                each.starts_ms,
+                each.ends_ms,
+                revision,
+                each.tags,
+            )
 
     def _make(self, first: int, end: int) -> list[Zone]:
         """Return the zones of a range; those that were made before are the same objects."""

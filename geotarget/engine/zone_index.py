@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from geotarget.engine.answers import Answers
 from geotarget.engine.compiled import COMPILED
 from geotarget.engine.edits import LayeredZones, joined
+from geotarget.engine.facts import Facts
 from geotarget.engine.layer import Layer
 from geotarget.engine.saving import load, save
 from geotarget.engine.shown import cells_of
@@ -80,6 +81,7 @@ class ZoneIndex(Answers):
         self.depth_m: FloatArray = _frozen(depth_m)
         super().__init__(layers, len(ids))
         self._position: dict[str, int] | None = None
+        self._facts: Facts | None = None
 
     def __repr__(self) -> str:
         return f"<ZoneIndex of {len(self):,} zones in {len(self._layers)} layers>"
@@ -188,7 +190,9 @@ class ZoneIndex(Answers):
         known = self._positions()
         fresh = [zone for zone in put if zone.id not in known]
         number = len(self) + len(fresh)
-        place = {**known, **{zone.id: at for at, zone in enumerate(fresh, len(self))}}
+        place = known
+        if fresh:
+            place = {**known, **{zone.id: at for at, zone in enumerate(fresh, len(self))}}
         changed = sorted(put, key=lambda zone: place[zone.id])
         written = {zone.id for zone in put}
         stays = np.ones(number, np.bool_)
@@ -208,13 +212,16 @@ class ZoneIndex(Answers):
             newest = layers[-1]
             area[newest.place] = newest.area_m2
             depth[newest.place] = newest.depth_m
-        return ZoneIndex(
+        edited = ZoneIndex(
             tuple(layers),
             ids=np.concatenate([self.ids, _objects([zone.id for zone in fresh])])[stays],
             keys=keys[stays],
             area_m2=area,
             depth_m=depth,
         )
+        if stays.all():
+            edited._position = place
+        return edited
 
     @classmethod
     def load(cls, path: str | Path) -> ZoneIndex:
@@ -256,6 +263,26 @@ class ZoneIndex(Answers):
     def zones(self) -> Sequence[Zone]:
         """The zones, by position."""
         return LayeredZones(self._layers, *self._home())
+
+    @property
+    def facts(self) -> Facts:
+        """What the zones say of themselves, by position; no zone is made for it."""
+        if self._facts is None:
+            parts = (
+                (layer.facts, alive, layer.place[alive].astype(np.int64))
+                for layer in self._layers
+                for alive in (layer.alive,)
+            )
+            self._facts = Facts.gathered(parts, len(self))
+        return self._facts
+
+    def __contains__(self, id: object) -> bool:
+        """Tell whether there is a zone of this id."""
+        return id in self._positions()
+
+    def find(self, id: str) -> int | None:
+        """Return where a zone stands in `zones`; None if there is none of this id."""
+        return self._positions().get(id)
 
     def position(self, id: str) -> int:
         """Return where a zone stands in `zones`.

@@ -1,17 +1,17 @@
 """What the entry rules need to know of each zone of an index, in columns.
 
-Compiled once per snapshot of the catalogue: about 1 µs a zone, and for zones of policy `eager` a
+Compiled once per snapshot of the catalogue: about 0.3 µs a zone, and for zones of policy `eager` a
 second, small index of their surroundings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from geotarget.engine import verdicts
+from geotarget.engine import facts, verdicts
 from geotarget.engine.live_state import Records
 from geotarget.engine.phases import ZONE
 from geotarget.engine.rules import Rules
@@ -26,7 +26,7 @@ POLICIES = {
     EntryPolicy.STRICT: verdicts.STRICT,
     EntryPolicy.CERTAIN: verdicts.CERTAIN,
 }
-_ALWAYS = np.iinfo(np.int64)
+_VERDICTS = np.array([POLICIES[policy] for policy in facts.POLICIES])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +70,8 @@ class ZoneTable:
         index: ZoneIndex,
         thresholds_s: Callable[[str], Sequence[int]] = lambda _: (),
         rules: Rules | None = None,
+        *,
+        timed: Collection[str] | None = None,
     ) -> ZoneTable:
         """Compile the table of an index.
 
@@ -81,44 +83,32 @@ class ZoneTable:
             Zone id -> dwell thresholds in seconds, ascending.
         rules
             Say how far around an eager zone an arrival may be; the defaults if None.
+        timed
+            Ids of the zones that may have thresholds; all if None.
         """
-        zones = index.zones
-        order = sorted(
-            range(len(zones)), key=lambda i: (-zones[i].priority, index.area_m2[i], zones[i].id)
-        )
-        rank = np.empty(len(zones), np.int64)
-        rank[order] = np.arange(len(zones))
+        told = index.facts.records
+        ids = index.ids.tolist()
         # zones of a notebook were never stored, hence have no key: their position serves
-        keys = index.keys if (index.keys > 0).all() else np.arange(1, len(zones) + 1)
-        thresholds = [thresholds_s(zone.id) for zone in zones]
-        stretch = np.cumsum([0, *(len(each) for each in thresholds)])
-        records = np.zeros(len(zones), ZONE)
-        records["policy"] = [POLICIES[zone.entry] for zone in zones]
+        keys = index.keys if (index.keys > 0).all() else np.arange(1, len(ids) + 1)
+        records = np.zeros(len(ids), ZONE)
+        records["policy"] = _VERDICTS[told["policy"]]
         records["depth"] = index.depth_m
-        records["buffer"] = [
-            np.nan if zone.exit_buffer_m is None else zone.exit_buffer_m for zone in zones
-        ]
-        records["pending_enters"] = [zone.pending_enters for zone in zones]
-        records["revision"] = [zone.revision for zone in zones]
-        records["first"], records["last"] = stretch[:-1], stretch[1:]
+        records["buffer"] = told["exit_buffer_m"]
+        records["pending_enters"] = told["pending_enters"]
+        records["revision"] = told["revision"]
+        thresholds = np.array(_fill_thresholds(index, records, thresholds_s, timed), np.int64)
         return cls(
             index=index,
-            ids=[zone.id for zone in zones],
+            ids=ids,
             keys=keys,
             zones=records,
-            thresholds=np.array([value for each in thresholds for value in each], np.int64),
-            starts_ms=np.array(
-                [_ALWAYS.min if zone.starts_ms is None else zone.starts_ms for zone in zones],
-                np.int64,
-            ),
-            ends_ms=np.array(
-                [_ALWAYS.max if zone.ends_ms is None else zone.ends_ms for zone in zones],
-                np.int64,
-            ),
-            rank=rank,
+            thresholds=thresholds,
+            starts_ms=told["starts_ms"].copy(),
+            ends_ms=told["ends_ms"].copy(),
+            rank=_ranks(told["priority"], index.area_m2, ids),
             by_key=np.argsort(keys),
             surroundings=Surroundings.of(
-                zones,
+                index.zones,
                 np.flatnonzero(records["policy"] == verdicts.EAGER),
                 np.maximum(index.depth_m, (rules or Rules()).arrival_ceiling_m),
             ),
@@ -139,3 +129,40 @@ class ZoneTable:
         distance = self.index.signed_distance(lng=lng, lat=lat, zone=zone)
         distance[(ms < self.starts_ms[zone]) | (ms >= self.ends_ms[zone])] = -np.inf
         return distance
+
+
+def _fill_thresholds(
+    index: ZoneIndex,
+    records: Records,
+    thresholds_s: Callable[[str], Sequence[int]],
+    timed: Collection[str] | None,
+) -> list[int]:
+    """Return all thresholds, and note in the records which are whose."""
+    ids = index.ids.tolist() if timed is None else timed
+    thresholds: list[int] = []
+    places: list[int] = []
+    ends = [0]
+    for id_ in ids:
+        at = index.find(id_)
+        mine = () if at is None else thresholds_s(id_)
+        if at is not None and mine:
+            thresholds += mine
+            places.append(at)
+            ends.append(len(thresholds))
+    at_these = np.array(places, np.int64)
+    records["first"][at_these] = ends[:-1]
+    records["last"][at_these] = ends[1:]
+    return thresholds
+
+
+def _ranks(priority: IntArray, area_m2: FloatArray, ids: Sequence[str]) -> IntArray:
+    """Return the rank of each zone: by priority, the highest first, then area, then id."""
+    order = np.lexsort((area_m2, -priority))
+    alike = (np.diff(priority[order]) == 0) & (np.diff(area_m2[order]) == 0)
+    # stretches of zones that only their ids tell apart
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], alike, [0]])))
+    for first, last in edges.reshape(-1, 2).tolist():
+        order[first : last + 1] = sorted(order[first : last + 1].tolist(), key=ids.__getitem__)
+    rank = np.empty(len(ids), np.int64)
+    rank[order] = np.arange(len(ids))
+    return rank

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from geotarget.catalog import Snapshot
 from geotarget.explaining.gates import GATES, GateAnswer, gates
 from geotarget.explaining.refusals import why
 from geotarget.model import Campaign, Policy, Profile, Status, Zone
+from geotarget.snapshot import Snapshot
 from geotarget.store import Store
 from geotarget.targeting import CampaignTable, Ledger, asked, decide
 from geotarget.targeting.trying import NOWHERE, movement

@@ -16,20 +16,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
 from geotarget import metrics
 from geotarget.errors import Overloaded
 from geotarget.ingest.committing import Committer, Process
+from geotarget.ingest.holding import Lanes
 from geotarget.ingest.processing import Done, Reordered, Straight
 from geotarget.ingest.waiting import (
     Acknowledge,
     Entry,
     Frame,
+    IntakeStats,
     Received,
     Submitted,
     cut,
@@ -43,27 +45,6 @@ _FOREVER = float("inf")
 _HURRIED_PARTS = 4  # a full queue lets the oldest of so many parts go
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class IntakeStats:
-    """Counters since the start, and what waits now.
-
-    `waiting` and `most_waiting` count slots: an MQTT message is one, an HTTP submission one per
-    started hundred pings. `dropped` counts QoS 0 messages that found no room, `hurried` the slots
-    that went before their reorder window was over because the queue was full.
-    """
-
-    pings: int = 0
-    messages: int = 0
-    batches: int = 0
-    rejected: int = 0
-    ignored: int = 0
-    dropped: int = 0
-    retries: int = 0
-    hurried: int = 0
-    waiting: int = 0
-    most_waiting: int = 0
 
 
 class Intake:
@@ -131,6 +112,7 @@ class Intake:
         self._changed = threading.Condition()
         self._queued = 0  # slots in the queue; the statistics count the worker's hands too
         self._hold_until = 0.0
+        self._lanes = Lanes()
         self._straight = Straight(self._committer, prefix, limits)
         self._window_s = reorder_window_s
         self._reordered = (
@@ -189,7 +171,12 @@ class Intake:
         return entry.future
 
     def put(
-        self, frames: Sequence[Frame], acknowledge: Acknowledge, *, timeout_s: float = 0.0
+        self,
+        frames: Sequence[Frame],
+        acknowledge: Acknowledge,
+        *,
+        timeout_s: float = 0.0,
+        lane: Hashable = None,
     ) -> int:
         """Queue MQTT messages, as many as there is room for.
 
@@ -202,6 +189,8 @@ class Intake:
             in order of arrival; perhaps in several calls.
         timeout_s
             How long to wait for room when there is none, in seconds.
+        lane
+            Names the session where there are several; None where there is one.
 
         Returns
         -------
@@ -211,6 +200,11 @@ class Intake:
             reading: that is the back-pressure.
         """
         with self._changed:
+            now_ms = time.time_ns() // 1_000_000
+            entry = Received(frames, acknowledge, now_ms, self._clock(), lane)
+            if lane is not None and not self._closing and self._lanes.set_aside(entry):
+                self._changed.notify_all()
+                return len(frames)
             if self._stats.waiting >= self.capacity and timeout_s:
                 self._changed.wait_for(
                     lambda: self._stats.waiting < self.capacity or self._closing, timeout_s
@@ -223,23 +217,55 @@ class Intake:
             )
             self._stats.dropped += done - len(taken)
             if taken:
-                now_ms = time.time_ns() // 1_000_000
-                self._enter(Received(taken, acknowledge, now_ms, self._clock()))
+                self._enter(Received(taken, acknowledge, now_ms, self._clock(), lane))
         if done > len(taken):
             metrics.pings_rejected.labels("overload").inc(done - len(taken))
         return done
 
-    def hold(self, seconds: float) -> None:
+    def hold(self, seconds: float, *, lane: Hashable = None, window: int = 0) -> None:
         """Collect for a while, then process everything in fix-time order.
 
         After an unclean start some brokers deliver new messages first and the unacknowledged ones
         up to their ack_wait later; applied as they come, the older ones would be late. A full
         queue ends the hold: the broker's window is full then, so nothing more is to come. A
         reorder window goes on beyond the hold for what came near its end.
+
+        Parameters
+        ----------
+        seconds
+            How long.
+        lane
+            Hold this session alone, and let the others pass; None for everything.
+        window
+            So many messages end the hold of a lane.
         """
         with self._changed:
-            self._hold_until = max(self._hold_until, self._clock() + seconds)
+            until_s = self._clock() + seconds
+            if lane is None:
+                self._hold_until = max(self._hold_until, until_s)
+            else:
+                self._lanes.hold(lane, until_s, window)
             self._changed.notify_all()
+
+    def settle(self, lane: Hashable, timeout_s: float) -> bool:
+        """Wait until all that came over a lane is committed and acknowledged; tell whether it is.
+
+        What is held is let go uncommitted at once, and so is what waits in the queue when the time
+        is over: the broker has both.
+        """
+        with self._changed:
+            self._lanes.leave(self._lanes.drop(lane))
+            settled = self._changed.wait_for(lambda: not self._lanes.in_hand(lane), timeout_s)
+            if not settled:
+                gone = [e for e in self._queue if isinstance(e, Received) and e.lane == lane]
+                self._queue = deque(
+                    e for e in self._queue if isinstance(e, Submitted) or e.lane != lane
+                )
+                self._queued -= sum(entry.slots for entry in gone)
+                self._stats.waiting -= sum(entry.slots for entry in gone)
+                self._lanes.leave(gone)
+                self._changed.notify_all()
+            return settled
 
     def drain(self, timeout_s: float = 20.0) -> bool:
         """Take nothing more, process what waits, acknowledge it, end the worker.
@@ -260,7 +286,7 @@ class Intake:
             self._committer.give_up.set()
             self._worker.join(timeout_s)
         with self._changed:
-            left, self._queue = list(self._queue), deque()
+            left, self._queue = [*self._queue, *self._lanes.take_all()], deque()
         if self._reordered is not None and not self._worker.is_alive():
             left = [*self._reordered.abandon(), *left]
         fail(left, Overloaded("the ingest stopped", retry_after_s=5.0))
@@ -278,13 +304,14 @@ class Intake:
     def stats(self) -> IntakeStats:
         """A snapshot of the counters."""
         with self._changed:
-            return replace(self._stats, retries=self._committer.retries)
+            return replace(self._stats, retries=self._committer.retries, held=self._lanes.messages)
 
     # The worker.
 
     def _enter(self, entry: Entry) -> None:
         stats = self._stats
         self._queue.append(entry)
+        self._lanes.enter(entry)
         self._queued += entry.slots
         stats.waiting += entry.slots
         stats.most_waiting = max(stats.most_waiting, stats.waiting)
@@ -320,6 +347,7 @@ class Intake:
             with self._changed:
                 stats.waiting -= sum(entry.slots for entry in done.entries)
                 metrics.ingest_queue_pings.set(stats.waiting)
+                self._lanes.leave(done.entries)
                 self._changed.notify_all()
 
     def _await(self, due_in: Callable[[], float]) -> None:
@@ -334,20 +362,32 @@ class Intake:
         """
         with self._changed:
             self._await(self._due_in)
-            if not self._queue or self._committer.give_up.is_set():
+            held = self._end_of_hold()
+            if not (self._queue or held) or self._committer.give_up.is_set():
                 return None
-            if self._hold_until:
+            if held:
+                entries, by_fix_time = held, True
+            elif self._hold_until:
                 self._hold_until = 0.0
                 entries, by_fix_time = list(self._queue), True
                 self._queue.clear()
             else:
                 entries, by_fix_time = cut(self._queue, self._max_pings), False
-            self._queued -= sum(entry.slots for entry in entries)
+            self._queued -= 0 if held else sum(entry.slots for entry in entries)
         return self._straight.work(entries, by_fix_time=by_fix_time)
+
+    def _end_of_hold(self) -> list[Entry]:
+        """Take what came over a lane whose hold is over; it waits with the others now."""
+        held: list[Entry] = [*self._lanes.take(_FOREVER if self._closing else self._clock())]
+        self._stats.waiting += sum(entry.slots for entry in held)
+        return held
 
     def _due_in(self) -> float:
         """Tell in how many seconds the next batch is due; 0 or less means now."""
         now = self._clock()
+        return min(self._lanes.due_s - now, self._queue_due_in(now))
+
+    def _queue_due_in(self, now: float) -> float:
         if self._hold_until:
             if self._hold_until <= now and not self._queue:
                 self._hold_until = 0.0  # nothing came: the next ping need not wait
@@ -365,12 +405,14 @@ class Intake:
         """Hold what came and work on what is due; None as in `_step`."""
         with self._changed:
             self._await(lambda: self._release_in(reordered))
-            left = self._queue or reordered.due_s is not None
+            held = self._end_of_hold()
+            left = self._queue or held or reordered.due_s is not None
             if not left or self._committer.give_up.is_set():
                 return None
             now, closing = self._clock(), self._closing
             hurry_slots = max(1, self.capacity // _HURRIED_PARTS) if self._is_crowded() else 0
-            entries = list(self._queue)
+            # What was held waits for its window from now on: it has come in no order so far.
+            entries = [*self._queue, *(replace(entry, since=now) for entry in held)]
             self._queue.clear()
             self._queued = 0
             self._crowded = False
@@ -387,6 +429,8 @@ class Intake:
     def _release_in(self, reordered: Reordered) -> float:
         """Tell in how many seconds there is something to do; 0 or less means now."""
         now, due_s = self._clock(), reordered.due_s
+        if self._lanes.due_s <= now:
+            return 0.0
         if self._is_crowded():
             return 0.0
         if self._hold_until > now:
@@ -395,7 +439,8 @@ class Intake:
             return 0.0  # time to decode
         if due_s is None:
             due_s = self._queue[0].since + self._window_s if self._queue else _FOREVER
-        return min(due_s, self._prompt_since) + self._max_age_s - now
+        due_in = min(due_s, self._prompt_since) + self._max_age_s - now
+        return min(due_in, self._lanes.due_s - now)
 
     def _is_crowded(self) -> bool:
         return self._crowded or self._stats.waiting >= self.capacity

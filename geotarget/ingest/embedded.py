@@ -20,12 +20,14 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import structlog
 
 from geotarget.certificates import ServerCertificate
 from geotarget.errors import BrokerError
+from geotarget.ingest.admission import Admission
 from geotarget.ingest.auth_callout import AuthCallout
 from geotarget.ingest.device_access import DeviceLogins
 from geotarget.ingest.full_disk import FullDisk
@@ -43,6 +45,9 @@ from geotarget.ingest.nats_server import (
 )
 from geotarget.ingest.server_log import ServerLog
 from geotarget.ingest.topics import subscriptions
+
+if TYPE_CHECKING:
+    from geotarget.store import DeviceTokens
 
 _START_S = 60.0
 _STOP_S = 10.0
@@ -93,6 +98,8 @@ class EmbeddedBroker:
     logins
         Each device has a password of its own and may publish for itself only; None for none. With
         a password that all devices have, that is enough.
+    tokens
+        Where tokens of devices are kept, which are taken beside their passwords; None for none.
     certificate
         What the MQTT listener shows; None for no TLS. After `ServerCertificate.renew` call
         `renew` here too.
@@ -121,6 +128,7 @@ class EmbeddedBroker:
         max_unacknowledged: int = 5_000,
         device_password: str | None = None,
         logins: DeviceLogins | None = None,
+        tokens: DeviceTokens | None = None,
         certificate: ServerCertificate | None = None,
         server: Path | None = None,
     ) -> None:
@@ -135,7 +143,8 @@ class EmbeddedBroker:
         self._device_password = secrets.token_hex(16) if logins else device_password
         self._certificate = certificate
         self.logins = logins
-        self._callout = AuthCallout(logins, account=ACCOUNT, prefix=prefix) if logins else None
+        asked = Admission(logins=logins, tokens=tokens)
+        self._callout = AuthCallout(asked, account=ACCOUNT, prefix=prefix) if logins else None
         self._server = server
         self._ingest_password = secrets.token_hex(16)
         self._admin_password = secrets.token_hex(16)

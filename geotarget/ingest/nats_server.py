@@ -7,30 +7,25 @@ limit of its own deadlocks when it is full, so it gets one.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nats
-import nats.errors
-from nats.js.api import DiscardPolicy
-from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-
 from geotarget.errors import BrokerError
+from geotarget.ingest.auth_callout import MAY
+from geotarget.ingest.broker_url import BrokerUrl
+from geotarget.ingest.nats_admin import NatsAdmin
+from geotarget.ingest.session_making import make_sessions
 
-_MESSAGES = "$MQTT_msgs"
 # No device can be called like ours: its name has no dot.
 ADMIN, INGEST, FLEET, CALLOUT = (f"geotarget.{x}" for x in ("admin", "ingest", "fleet", "callout"))
 DEVICE = "device"
 ACCOUNT = "GEOTARGET"
+SYSTEM = "SYS"
 MOST_PENDING = 32_767
 """One session may have 65,535 messages unacknowledged, and ours has two subscriptions."""
 
@@ -128,12 +123,13 @@ class ServerPlan:
         }
         rest: dict[str, Any] = {}
         if self.issuer:
-            callout = {"user": CALLOUT, "password": self.admin_password}
-            accounts["ADMISSION"] = {"users": [callout]}
+            callout = {"user": CALLOUT, "password": self.admin_password, "permissions": MAY}
+            accounts[SYSTEM] = {"users": [callout]}
+            rest["system_account"] = SYSTEM
             rest["authorization"] = {
                 "auth_callout": {
                     "issuer": self.issuer,
-                    "account": "ADMISSION",
+                    "account": SYSTEM,
                     "auth_users": [ADMIN, INGEST, FLEET, CALLOUT],
                 }
             }
@@ -185,88 +181,13 @@ def create_session(
     BrokerError
         When the server does not grant it in time.
     """
-    step = threading.Condition()
-    answers: list[Any] = []
-
-    def note(answer: Any) -> None:
-        with step:
-            answers.append(answer)
-            step.notify_all()
-
-    def wait(count: int, what: str) -> None:
-        with step:
-            if not step.wait_for(lambda: len(answers) >= count, _STEP_S):
-                raise BrokerError(f"the embedded broker does not answer: {what}")
-            if getattr(answers[-1], "is_failure", False):
-                raise BrokerError(f"the embedded broker refuses: {what}: {answers[-1]}")
-
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
-    client.username_pw_set(INGEST, plan.ingest_password)
-    client.on_connect = lambda *arguments: note(arguments[3])
-    client.on_subscribe = lambda *arguments: note(
-        next((reason for reason in arguments[3] if reason.is_failure), arguments[3][0])
+    broker = BrokerUrl(
+        plan.connect_host, plan.mqtt_port, username=INGEST, password=plan.ingest_password
     )
-    client.on_unsubscribe = lambda *_: note(None)
-    client.connect(plan.connect_host, plan.mqtt_port)
-    client.loop_start()
-    try:
-        wait(1, "connecting the ingest's session")
-        client.subscribe([(name, 1) for name in filters])
-        wait(2, f"subscribing to {', '.join(filters)}")
-        if dropped:
-            client.unsubscribe(list(dropped))
-            wait(3, f"unsubscribing from {', '.join(dropped)}")
-    finally:
-        client.disconnect()
-        client.loop_stop()
+    make_sessions(broker, {client_id: filters}, dropped=dropped, mqtt5=False)
 
 
 def limit_store(plan: ServerPlan) -> int:
-    """Bound the stored messages: new ones are refused when it is full, old ones never dropped.
-
-    Returns
-    -------
-    int
-        The bound in bytes, as the server confirms it.
-
-    Raises
-    ------
-    BrokerError
-        When the server does not take it.
-    """
-    # A thread of its own, because the caller may be inside a running event loop.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(_limit_store(plan))).result()
-
-
-async def _limit_store(plan: ServerPlan) -> int:
-    try:
-        connection = await nats.connect(
-            f"nats://127.0.0.1:{plan.admin_port}",
-            user=ADMIN,
-            password=plan.admin_password,
-            allow_reconnect=False,
-            connect_timeout=_STEP_S,
-        )
-    except (nats.errors.Error, OSError) as error:
-        raise BrokerError(f"the embedded broker can't be administered: {error!r}") from error
-    try:
-        manager = connection.jetstream(timeout=_STEP_S)
-        found = await manager.stream_info(_MESSAGES)
-        # Never below what is stored already: that would be a way to lose it.
-        wanted = max(plan.store_bytes, found.state.bytes)
-        config = found.config
-        if (config.max_bytes, config.discard) != (wanted, DiscardPolicy.NEW):
-            config.max_bytes, config.discard = wanted, DiscardPolicy.NEW
-            config = (await manager.update_stream(config)).config
-        if config.max_bytes != wanted or config.discard != DiscardPolicy.NEW:
-            raise BrokerError(
-                f"the embedded broker does not bound its store: {config.max_bytes} bytes,"
-                f" discard {config.discard}"
-            )
-    except nats.errors.Error as error:
-        raise BrokerError(f"the embedded broker does not bound its store: {error!r}") from error
-    else:
-        return wanted
-    finally:
-        await connection.close()
+    """Bound the stored messages, as `NatsAdmin.bound_store` says it."""
+    url = f"nats://{ADMIN}:{plan.admin_password}@127.0.0.1:{plan.admin_port}"
+    return NatsAdmin(url, name="the embedded broker").bound_store(plan.store_bytes)

@@ -25,6 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from geotarget.errors import BrokerError, InvalidPing, Problem
 from geotarget.ingest.broker_url import BrokerUrl
 from geotarget.ingest.outbound import Outbound, make_outbound
+from geotarget.ingest.slots import slot_topic
 from geotarget.ingest.topics import PORTABLE_DEVICE
 
 MESSAGE_PINGS = 100
@@ -63,6 +64,8 @@ class Publisher:
         Chosen by the broker when empty.
     prefix
         Topics are ``{prefix}/{device}``.
+    slot_topics
+        Topics are ``slots/{n}/{device}``, for brokers that don't map one to the other.
     max_in_flight
         Messages that may wait for their acknowledgement; lowered to what the broker grants.
     keepalive_s, reconnect_s, tls
@@ -83,6 +86,7 @@ class Publisher:
         *,
         client_id: str = "",
         prefix: str = "pings",
+        slot_topics: bool = False,
         max_in_flight: int = 1_000,
         keepalive_s: int = 30,
         reconnect_s: tuple[float, float] = (0.25, 30.0),
@@ -93,6 +97,7 @@ class Publisher:
         self.max_in_flight = self._wanted_in_flight
         self._client_id = client_id
         self._prefix = prefix
+        self._slot_topics = slot_topics
         self._keepalive_s = keepalive_s
         self._reconnect_s = reconnect_s
         self._tls = tls
@@ -255,7 +260,7 @@ class Publisher:
             raise InvalidPing(
                 Problem("device", device[:80], f"must match {PORTABLE_DEVICE.pattern}")
             )
-        return f"{self._prefix}/{device}"
+        return slot_topic(device) if self._slot_topics else f"{self._prefix}/{device}"
 
     def _identifier(self, done: Done | None) -> int:
         """Take the next packet identifier that is not in flight."""

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from geotarget.ingest.slots import LEVEL, slot_of
+
 MAX_DEVICE_CHARACTERS = 128
 PORTABLE_DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Names that every broker carries in one topic level (NATS closes the connection on others)."""
@@ -78,7 +80,8 @@ def route(topic: bytes | str, prefix: str) -> str | OwnTracks | Unroutable:
     Returns
     -------
     str
-        The device, for ``{prefix}/{device}``: the common case is the cheap one.
+        The device, for ``{prefix}/{device}`` and ``slots/{n}/{device}``: the common case is the
+        cheap one.
     OwnTracks
         For ``owntracks/{user}/{device}``.
     Unroutable
@@ -94,6 +97,8 @@ def route(topic: bytes | str, prefix: str) -> str | OwnTracks | Unroutable:
         name = levels[-1]
         problem = device_problem(name)
         return Unroutable("device", f"topic level 'device': {problem}") if problem else name
+    if levels[0] == LEVEL and len(levels) == 3:
+        return _slotted(levels[1], levels[2])
     if levels[0] == _OWNTRACKS and len(levels) == 3:
         name = f"{levels[1]}/{levels[2]}"
         problem = device_problem(name)
@@ -106,3 +111,16 @@ def route(topic: bytes | str, prefix: str) -> str | OwnTracks | Unroutable:
         "unsupported",
         f"the topic is neither {prefix}/{{device}} nor {_OWNTRACKS}/{{user}}/{{device}}",
     )
+
+
+def _slotted(slot: str, name: str) -> str | Unroutable:
+    """Check that a device published to its own slot: another has no idea of where it was."""
+    problem = device_problem(name)
+    if problem:
+        return Unroutable("device", f"topic level 'device': {problem}")
+    if slot != str(slot_of(name)):
+        return Unroutable(
+            "device",
+            f"topic level 'n': the device belongs to slot {slot_of(name)}, not {slot[:9]!r}",
+        )
+    return name

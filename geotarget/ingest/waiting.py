@@ -7,7 +7,7 @@ of one HTTP request. Costs a few tuples a message.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
@@ -31,12 +31,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Frames of one read of one connection; `since` is monotonic seconds."""
+    """Frames of one read of one connection; `since` is monotonic seconds.
+
+    `lane` names the session where there are several, so that it can be held and waited for alone.
+    """
 
     frames: Sequence[Frame]
     acknowledge: Acknowledge
     received_ms: int
     since: float
+    lane: Hashable = None
 
     @property
     def slots(self) -> int:
@@ -60,6 +64,29 @@ class Submitted:
 
 
 Entry = Received | Submitted
+
+
+@dataclass(slots=True)
+class IntakeStats:
+    """Counters since the start, and what waits now.
+
+    `waiting` and `most_waiting` count slots: an MQTT message is one, an HTTP submission one per
+    started hundred pings. `dropped` counts QoS 0 messages that found no room, `hurried` the slots
+    that went before their reorder window was over because the queue was full. `held` counts
+    messages of held lanes, which wait beside the queue.
+    """
+
+    pings: int = 0
+    messages: int = 0
+    batches: int = 0
+    rejected: int = 0
+    ignored: int = 0
+    dropped: int = 0
+    retries: int = 0
+    hurried: int = 0
+    waiting: int = 0
+    most_waiting: int = 0
+    held: int = 0
 
 
 def fitting(frames: Sequence[Frame], room: int) -> tuple[int, list[Frame]]:

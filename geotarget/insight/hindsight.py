@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from geotarget.behaviour import KEPT_DAYS, decode, encode, undone
-from geotarget.catalog import Snapshot
 from geotarget.insight.longer_stays import LongerStays
 from geotarget.model import (
     Behaviour,
@@ -31,6 +30,7 @@ from geotarget.model import (
     Status,
     Transition,
 )
+from geotarget.snapshot import Snapshot
 from geotarget.store import Store
 from geotarget.targeting import CampaignTable, Ledger, asked, decide, parse_when
 from geotarget.targeting.decide import EXPOSED, FIRED, HOLDOUT
@@ -199,7 +199,7 @@ def look_back(
         each for each in snapshot.campaigns if each.id != mine.id and each.status in LISTENING
     ]
     memory = _Memory(store, [mine, *others], begin_ms)
-    table = CampaignTable.compile([mine, *others], snapshot.zones.values())
+    table = CampaignTable.compile([mine, *others], snapshot.tags)
     marks = store.stay_marks(stretch) if mine.trigger.dwell_s is not None else ()
     stays = LongerStays.of(mine, table, marks)
     outcome = Outcome()

@@ -1,24 +1,33 @@
-"""The embedded broker as the settings want it: who may publish, and with which certificate."""
+"""The broker as the settings want it: who may publish, and with which certificate."""
 
 from __future__ import annotations
 
 import structlog
 
 from geotarget.api import Connection, DeviceLogin
+from geotarget.api.services import Access
 from geotarget.certificates import ServerCertificate
 from geotarget.ingest import EmbeddedBroker
+from geotarget.ingest.broker_url import BrokerUrl
 from geotarget.ingest.device_access import DeviceLogins
 from geotarget.ingest.listening import bracketed
 from geotarget.runtime.http_server import is_loopback
 from geotarget.settings import Settings
+from geotarget.store import DeviceTokens
 
 log = structlog.get_logger(__name__)
 
 
 def embedded_broker(
-    settings: Settings, *, certificate: ServerCertificate | None, ack_wait_s: float
+    settings: Settings,
+    *,
+    certificate: ServerCertificate | None,
+    ack_wait_s: float,
+    tokens: DeviceTokens | None = None,
 ) -> EmbeddedBroker:
     """Return the embedded broker, not started yet; say it when everybody may publish.
+
+    `tokens` is where those of devices are kept.
 
     Raises
     ------
@@ -49,6 +58,7 @@ def embedded_broker(
         max_unacknowledged=settings.queue_messages,
         device_password=settings.device_password(),
         logins=DeviceLogins.of(settings.data) if access == "device" else None,
+        tokens=tokens,
         certificate=certificate,
     )
 
@@ -58,16 +68,26 @@ def connection(settings: Settings, url: str) -> Connection:
     return Connection(
         url=url,
         prefix=settings.mqtt_prefix,
-        access="broker" if settings.mqtt else settings.mqtt_device_access,
+        access=_access(settings),
         message_pings=settings.message_max_pings,
         message_bytes=settings.message_max_bytes,
     )
 
 
+def _access(settings: Settings) -> Access:
+    if settings.auth_callout_url:
+        return "token"
+    if settings.mqtt and settings.mqtt_device_access != "device":
+        return "broker"
+    return settings.mqtt_device_access
+
+
 def device_login(
     settings: Settings, logins: DeviceLogins, device: str, *, port: int = 0
 ) -> DeviceLogin:
-    """Return how one device logs in at the embedded broker; `port` where it is not the setting's.
+    """Return how one device logs in with the password of its name.
+
+    At one's own broker, or at the embedded one; `port` where that is not the setting's.
 
     Raises
     ------
@@ -75,8 +95,9 @@ def device_login(
         The name can't be that of a device at this broker.
     """
     scheme = "mqtts" if settings.tls_certificate else "mqtt"
+    embedded = f"{scheme}://{bracketed(settings.host)}:{port or settings.mqtt_port}"
     return DeviceLogin(
-        url=f"{scheme}://{bracketed(settings.host)}:{port or settings.mqtt_port}",
+        url=str(BrokerUrl.parse(settings.mqtt)) if settings.mqtt else embedded,
         topic=f"{settings.mqtt_prefix}/{device}",
         username=device,
         password=logins.password(device),

@@ -24,6 +24,8 @@ from geotarget.runtime.counters import counters
 from geotarget.runtime.node import Node
 from geotarget.runtime.showcase import Showcase
 from geotarget.runtime.signals import stop_signals
+from geotarget.runtime.sources import wanted_slots
+from geotarget.runtime.watched import watched
 from geotarget.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -137,6 +139,7 @@ def serve(settings: Settings) -> int:
 
 def ingest(settings: Settings) -> int:
     """Run the ingest alone: from the broker through the engine into the store."""
+    wanted_slots(settings)  # what is wrong with them is said before anything is opened
     return _alone(settings, "ingest", lambda node: node.start_ingest())
 
 
@@ -171,6 +174,7 @@ async def until_ready(node: Node, running: asyncio.Task[None], stop: asyncio.Eve
             await running
             return
         if not missing and (node.api is None or node.api.answers):
+            node.started = True
             return
         if node.api is not None and not node.api.alive:
             raise RuntimeError("the HTTP server ended while it was starting")
@@ -197,7 +201,7 @@ def _alone(settings: Settings, role: str, start: Callable[[Node], None]) -> int:
         await until_ready(node, running, stop)
         if not stop.is_set():
             keep_heap()
-            announce("ready", {"API": node.api.url} if node.api else {role: node.broker_url})
+            announce("ready", {"API": node.api.url} if node.api else {role: node.phone_url})
         await running
 
     return _run(node, main)
@@ -208,7 +212,7 @@ def _run(node: Node, main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     node.open()
 
     async def with_signals() -> None:
-        async with stop_signals() as stop:
+        async with stop_signals() as stop, watched(node):
             await main(stop)
 
     try:

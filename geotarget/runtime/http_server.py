@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 
 import structlog
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from geotarget.api.limits import HttpLimits
 from geotarget.errors import SettingsError
@@ -39,7 +39,7 @@ class ApiThread:
 
     def __init__(
         self,
-        app: FastAPI,
+        app: Starlette,
         sock: socket.socket,
         tls: ssl.SSLContext | None = None,
         limits: HttpLimits | None = None,
@@ -88,8 +88,8 @@ class ApiThread:
         self._sock.close()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a bound socket.
+def listen(host: str, port: int, chosen_by: str = "--port or GEOTARGET_PORT") -> socket.socket:
+    """Return a bound socket; `chosen_by` says in words what sets the port.
 
     Raises
     ------
@@ -104,8 +104,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         raise SettingsError(
-            f"can't listen on {host}:{port}: {error.strerror}; "
-            "choose another port with --port or GEOTARGET_PORT"
+            f"can't listen on {host}:{port}: {error.strerror}; choose another port with {chosen_by}"
         ) from error
     return sock
 

@@ -21,34 +21,38 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import structlog
 
 from geotarget import __version__, metrics
-from geotarget.api import Check, DeviceLogin, Limits, Scene, Services, create_app
+from geotarget.api import Check, Limits, Scene, Services, create_app
 from geotarget.catalog import Catalog
 from geotarget.certificates import ServerCertificate
 from geotarget.delivery import AiohttpTransport, Sender, check_url
 from geotarget.engine.footfall import Collector
 from geotarget.engine.warm import warm
-from geotarget.errors import InvalidZone, Overloaded
+from geotarget.errors import InvalidZone, Overloaded, StoreError
 from geotarget.geojson import load_zones
 from geotarget.ingest import (
     EmbeddedBroker,
     Forwarder,
     Intake,
-    MqttSource,
     Publisher,
     WireLimits,
     decode_http,
 )
+from geotarget.ingest.auth_callout import AuthCallout
 from geotarget.ingest.broker_url import BrokerUrl
+from geotarget.ingest.columns import NO_PINGS
 from geotarget.ingest.listening import bracketed
-from geotarget.model import Endpoint, PingBatch
+from geotarget.model import Endpoint
 from geotarget.pipeline import BEHIND_S, Pipeline, wall_clock_ms
-from geotarget.runtime.brokers import connection, device_login, embedded_broker
+from geotarget.runtime.admitting import password_login, start_callout, token_login
+from geotarget.runtime.brokers import connection, embedded_broker
 from geotarget.runtime.http_server import ApiThread, listen
 from geotarget.runtime.keeping import Keeper
+from geotarget.runtime.measuring import measure
+from geotarget.runtime.sources import SlotWork, Source, begin, note_end, open_source, share_slots
+from geotarget.saved_index import FOLDER
 from geotarget.settings import Settings
 from geotarget.settings.shown import shown
 from geotarget.store import Store
@@ -65,16 +69,6 @@ DEADLINES_S = 1.0
 
 RENEW_S = 5.0
 """How often the certificate's files are looked at."""
-
-NO_PINGS = PingBatch(
-    device=(),
-    ts=np.empty(0, np.int64),
-    lng=np.empty(0),
-    lat=np.empty(0),
-    acc=np.empty(0),
-    key=np.empty(0, np.uint64),
-    received=np.empty(0, np.int64),
-)
 
 
 class HasHealth(Protocol):
@@ -99,12 +93,15 @@ class Node:
     broker: EmbeddedBroker | None = field(default=None, init=False)
     pipeline: Pipeline | None = field(default=None, init=False)
     intake: Intake | None = field(default=None, init=False)
-    source: MqttSource | None = field(default=None, init=False)
+    source: Source | None = field(default=None, init=False)
+    slot_work: SlotWork | None = field(default=None, init=False)
     forwarder: Forwarder | None = field(default=None, init=False)
+    callout: AuthCallout | None = field(default=None, init=False)
     sender: Sender | None = field(default=None, init=False)
     keeper: Keeper | None = field(default=None, init=False)
     api: ApiThread | None = field(default=None, init=False)
     certificate: ServerCertificate | None = field(default=None, init=False)
+    started: bool = field(default=False, init=False)
     draining: bool = field(default=False, init=False)
     _session_clean: bool = field(default=False, init=False)
 
@@ -115,6 +112,7 @@ class Node:
         self.catalog = Catalog(
             self.store,
             check_url=partial(check_url, allow_cidrs=self.settings.webhook_allow_cidrs),
+            index_folder=self.settings.data / FOLDER,
         )
         self.catalog.follow()
 
@@ -185,7 +183,10 @@ class Node:
         settings = self.settings
         self._read_certificate()
         self.broker = embedded_broker(
-            settings, certificate=self.certificate, ack_wait_s=self._ack_wait_s
+            settings,
+            certificate=self.certificate,
+            ack_wait_s=self._ack_wait_s,
+            tokens=self.store,
         )
         self.broker.start()
 
@@ -193,18 +194,12 @@ class Node:
         if self.certificate is None:
             self.certificate = self.settings.server_certificate()
 
-    @property
-    def _device_login(self) -> Callable[[str], DeviceLogin] | None:
-        """How a device logs in at our broker, where each has a password of its own."""
-        if self.broker is None or self.broker.logins is None:
-            return None
-        return partial(device_login, self.settings, self.broker.logins, port=self.broker.port)
-
     def start_ingest(self) -> None:
         """Restore the state and begin to fetch pings."""
         settings = self.settings
         warm()
         salt = self.store.secret(SALT)
+        self.slot_work = share_slots(settings, self.store, self._poke)
         self.pipeline = Pipeline(
             catalog=self.catalog,
             store=self.store,
@@ -214,6 +209,7 @@ class Node:
             behind_s=BEHIND_S + settings.reorder_window_s,
             is_live=lambda: self.source is not None and self.source.health()[0],
             on_commit=lambda: self.sender.wake() if self.sender else None,
+            slots=None if self.slot_work is None else self.slot_work.owned,
         )
         self.intake = Intake(
             self.pipeline.process,
@@ -225,17 +221,16 @@ class Node:
             reorder_window_s=settings.reorder_window_s,
         )
         self.intake.start()
-        self.source = MqttSource(
-            self.broker_url,
+        self.source = open_source(
+            settings,
             self.intake,
-            client_id=self.broker.client_id if self.broker else settings.mqtt_client_id,
-            keepalive_s=settings.mqtt_keepalive_s,
+            self.store,
+            broker=self.broker,
+            url=self.broker_url,
+            trust=self.broker_trust,
             ack_wait_s=self._ack_wait_s,
-            clean=self.store.start_run("ingest"),
-            tls=self.broker_trust,
-            mqtt5=self.broker is None,
         )
-        self.source.start()
+        begin(self.source, self.slot_work)
         self.keeper = Keeper(self.store, settings.keep())
 
     def start_delivery(self) -> None:
@@ -287,7 +282,10 @@ class Node:
             intake = self.intake
         else:
             publisher = Publisher(
-                self.broker_url, prefix=settings.mqtt_prefix, tls=self.broker_trust
+                self.broker_url,
+                prefix=settings.mqtt_prefix,
+                slot_topics=settings.slot_topics,
+                tls=self.broker_trust,
             )
             self.forwarder = intake = Forwarder(publisher, capacity=settings.queue_messages)
             self.forwarder.start()
@@ -311,7 +309,8 @@ class Node:
                 callers=settings.caller_limits(),
             ),
             admin_key=settings.admin_key or None,
-            device_login=self._device_login,
+            device_login=password_login(settings, self.broker),
+            token_login=token_login(settings, self.broker, self.phone_url),
             connection=connection(settings, self.phone_url),
             scene=None if self.pipeline is None else self._scene,
             wake_delivery=lambda: self.sender.wake() if self.sender else None,
@@ -321,6 +320,7 @@ class Node:
             version=__version__,
         )
         self._read_certificate()
+        self.callout = start_callout(settings, self.store)
         self.api = ApiThread(
             create_app(services),
             listen(settings.host, settings.port),
@@ -359,8 +359,10 @@ class Node:
         parts: dict[str, HasHealth | None] = {
             "broker": self.broker,
             "mqtt": self.source,
+            "slots": None if self.slot_work is None else self.slot_work.keeper,
             "ingest": self.intake,
             "forwarder": self.forwarder,
+            "admission": self.callout,
             "certificate": self.certificate,
         }
         for name, part in parts.items():
@@ -398,27 +400,36 @@ class Node:
         seen, told, renewed = self.catalog.snapshot.revision, 0.0, time.monotonic()
         while True:
             await asyncio.sleep(0.25)
+            measure(self.catalog, matches=self.pipeline is not None)
             revision, now = self.catalog.snapshot.revision, time.monotonic()
             if self.intake is not None and (revision != seen or now - told >= DEADLINES_S):
-                # a full queue means that the pipeline is busy: it looks at both by itself
-                with contextlib.suppress(Overloaded):
-                    await asyncio.to_thread(self.intake.submit, NO_PINGS, ())
+                await asyncio.to_thread(self._poke)
                 seen, told = revision, now
             if self.certificate is not None and now - renewed >= RENEW_S:
                 renewed = now
                 if await asyncio.to_thread(self.certificate.renew) and self.broker is not None:
                     self.broker.renew()
             if self.sender is not None:
-                pending, oldest_ms = await asyncio.to_thread(self.store.outbox_size)
-                metrics.outbox_pending.set(pending)
-                age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
-                metrics.outbox_oldest_seconds.set(max(0.0, age_s))
+                with contextlib.suppress(StoreError):  # told by `checks`; asked again soon
+                    pending, oldest_ms = await asyncio.to_thread(self.store.outbox_size)
+                    metrics.outbox_pending.set(pending)
+                    age_s = 0.0 if oldest_ms is None else time.time() - oldest_ms / 1000
+                    metrics.outbox_oldest_seconds.set(max(0.0, age_s))
+
+    def _poke(self) -> None:
+        """Have an idle pipeline look at deadlines, at the catalogue, at what it was asked to do."""
+        # a full queue means that it is busy: it looks at all of them by itself
+        with contextlib.suppress(Overloaded):
+            if self.intake is not None:
+                self.intake.submit(NO_PINGS)
 
     async def _drain(self) -> None:
         """Stop fetching; commit and acknowledge what is here."""
         self.draining = True
         if self.keeper is not None:
             self.keeper.stop()
+        if self.slot_work is not None:
+            self.slot_work.keeper.only_renew()
         if self.source is not None:
             self._session_clean = await asyncio.to_thread(self.source.stop)
 
@@ -428,11 +439,12 @@ class Node:
             self.api.stop()
         if self.forwarder is not None:
             self.forwarder.stop()
-        if self.broker is not None:
-            self.broker.stop()
-        if self._session_clean:
-            if self.pipeline is not None:  # the thread that it worked in has ended
-                self.pipeline.finish()
-            self.store.end_run("ingest")
+        for part in (self.callout, self.broker):
+            if part is not None:
+                part.stop()
+        if self._session_clean and self.pipeline is not None:
+            self.pipeline.finish()  # the thread that it worked in has ended
+        if self.source is not None:
+            note_end(self.store, self.source, self.slot_work, clean=self._session_clean)
         self.catalog.stop()
         self.store.close()

@@ -24,6 +24,11 @@ def _read_networks(value: object) -> object:
     return tuple(str(ipaddress.ip_network(str(part).strip())) for part in parts if part)
 
 
+def _read_port(value: object) -> object:
+    """Read a port; nothing is none."""
+    return None if value == "" else value
+
+
 def _read_rates(value: object) -> object:
     """Read ``name=rate`` pairs that are separated by commas."""
     if not isinstance(value, str):
@@ -44,7 +49,7 @@ def _read_rates(value: object) -> object:
 
 
 class DoorSettings(BaseModel):
-    """Rates of keys, wrong keys, slow and many connections."""
+    """Rates of keys, wrong keys, slow and many connections, and the operators' own door."""
 
     api_rate_per_s: float = Field(
         500.0,
@@ -65,6 +70,13 @@ class DoorSettings(BaseModel):
         le=1_000_000,
         description="Wrong API keys in a minute from one address (IPv6: /64); then only keys that "
         "have worked here are let in from there, for the rest of it.",
+    )
+    health_port: Annotated[int | None, BeforeValidator(_read_port)] = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="Port of `/livez`, `/readyz` and `/metrics` alone, for any process, without a "
+        "key: only probes and Prometheus should reach it; 0 takes a free one, empty opens none.",
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_read_networks)] = Field(
         (),

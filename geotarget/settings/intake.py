@@ -18,7 +18,9 @@ class IntakeSettings(BaseModel):
     )
     database_url: str = Field(
         "",
-        description="`sqlite:///path`; empty means `geotarget.db` in the data folder.",
+        repr=False,
+        description="`postgresql://user:password@host/database` or `sqlite:///path`; empty means "
+        "`geotarget.db` in the data folder.",
     )
     host: str = Field("127.0.0.1", description="Address that HTTP and the broker listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port of the HTTP API; 0 takes a free one.")
@@ -50,6 +52,21 @@ class IntakeSettings(BaseModel):
         pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$",
         description="Pings arrive on `{prefix}/{device}`.",
     )
+    slots: str = Field(
+        "",
+        description="Which of the 64 slots this ingest works on, `0-15,20`; empty means all pings, "
+        "over one session.",
+    )
+    slot_topics: bool = Field(
+        default=False,
+        description="Pings that come by HTTP, replays and fleets are published to "
+        "`slots/{n}/{device}`, for brokers that don't map topics as NATS does.",
+    )
+    nats_admin: str = Field(
+        "",
+        repr=False,
+        description="Where `geotarget slots` administers NATS: `nats://admin:password@host:4222`.",
+    )
     mqtt_ack_wait_s: float = Field(
         3.0,
         ge=1,
@@ -59,6 +76,23 @@ class IntakeSettings(BaseModel):
     )
     mqtt_keepalive_s: int = Field(
         30, ge=5, le=3600, description="Keep-alive; three times this in silence is a dead line."
+    )
+    auth_callout_url: str = Field(
+        "",
+        repr=False,
+        pattern=r"^(|(nats|tls)://[^\s]+)$",
+        description="Where `serve` answers the auth callout of your own NATS servers, so that "
+        "devices log in with tokens: `nats://user:password@host:4222` or `tls://…`, several by "
+        "commas; empty answers none.",
+    )
+    auth_callout_seed: str = Field(
+        "",
+        repr=False,
+        description="Seed of the key that the callout's answers are signed with, the same for all "
+        "processes: `geotarget devices issuer` makes one.",
+    )
+    auth_callout_account: str = Field(
+        "GEOTARGET", min_length=1, description="NATS account that admitted devices belong to."
     )
     broker_max_bytes: int = Field(
         4 << 30, ge=1 << 24, description="Disk that the embedded broker may use, bytes."

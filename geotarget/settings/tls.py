@@ -42,7 +42,8 @@ class TlsSettings(BaseModel):
         "open",
         description="Who may publish at the embedded broker: `open`, everybody who reaches it; "
         "`password`, who knows the one of all devices; `device`, each device with a password of "
-        "its own and for itself only.",
+        "its own and for itself only. Of your own broker `device` says that it was told those "
+        "passwords.",
     )
     mqtt_device_password: str = Field(
         "",

@@ -29,7 +29,8 @@ WALKED_AT_ONCE = 1_000
 
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 _LAST = """
-SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit'), 0),
+SELECT /*sqlite*/ coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'audit'), 0)
+  /*postgresql coalesce((SELECT max(seq) FROM audit), 0)*/,
   (SELECT digest FROM audit ORDER BY seq DESC LIMIT 1)
 """
 _INSERT = """
@@ -41,9 +42,9 @@ WHERE seq < ? AND at_ms >= ? AND at_ms < ?{terms} ORDER BY seq DESC LIMIT ?
 """
 _WALK = """
 SELECT seq, at_ms, CAST(actor AS BLOB), CAST(action AS BLOB), CAST(subject AS BLOB),
-  CAST(detail AS BLOB), digest, typeof(at_ms) = 'integer' AND typeof(actor) = 'text'
+  CAST(detail AS BLOB), digest, /*sqlite*/ typeof(at_ms) = 'integer' AND typeof(actor) = 'text'
   AND typeof(action) = 'text' AND typeof(subject) = 'text' AND typeof(detail) = 'text'
-  AND typeof(digest) = 'blob'
+  AND typeof(digest) = 'blob' /*postgresql TRUE*/
 FROM audit WHERE seq > ? ORDER BY seq LIMIT ?
 """
 

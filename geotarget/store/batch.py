@@ -12,13 +12,14 @@ that is the pages that they touch (`benchmarks/store.py`, two cores under load).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from geotarget.model import BatchWrite, MemberRow
-from geotarget.store import live, traces
+from geotarget.store import live, live_log, traces
 from geotarget.store.database import Database, wall_clock_ms
-from geotarget.store.turn import Turn
+from geotarget.store.slot_logs import SlotLogs
+from geotarget.store.turn import StateLog, Turn
 
 SWEEP_EVERY_MS = 3_600_000
 """How often a batch drops traces and footfall that were kept long enough, on its way."""
@@ -51,7 +52,7 @@ class BatchWriter:
         database: Database,
         *,
         max_dead_letters: int,
-        log: live.LiveLog,
+        log: live_log.LiveLog,
         max_traces: int = traces.MOST_TRACES,
         reach_days: int = REACH_DAYS,
         now_ms: Callable[[], int] = wall_clock_ms,
@@ -60,18 +61,26 @@ class BatchWriter:
         self._max_dead_letters = max_dead_letters
         self._max_traces = max_traces
         self._reach_days = reach_days
-        self._log = log
+        self._log: StateLog = log
         self._now_ms = now_ms
         self._swept_ms = 0
 
-    def load_devices(self, *, width: int | None = None) -> tuple[list[str], bytes]:
-        """Return the last committed state of every device.
+    def write_slots(self, logs: SlotLogs) -> None:
+        """Write batches into the logs of slots from now on; asked once, before the first batch."""
+        self._log = logs
+
+    def load_devices(
+        self, *, width: int | None = None, slots: Sequence[int] | None = None
+    ) -> tuple[list[str], bytes]:
+        """Return the last committed states of devices.
 
         Parameters
         ----------
         width
             Bytes of a state as the caller knows it: shorter ones, written by an earlier version,
             are filled up with zeros. None takes them as they are.
+        slots
+            Of the devices of these slots only; None means of all.
 
         Returns
         -------
@@ -85,12 +94,12 @@ class BatchWriter:
             States are of different widths and no `width` was given, or longer than it.
         """
         with self._database.read() as connection:
-            return live.load_devices(connection, width)
+            return live.load_devices(connection, width, slots)
 
-    def load_members(self) -> list[MemberRow]:
-        """Return the last committed memberships, in no particular order."""
+    def load_members(self, *, slots: Sequence[int] | None = None) -> list[MemberRow]:
+        """Return the last committed memberships, of these slots only, in no particular order."""
         with self._database.read() as connection:
-            return live.load_members(connection)
+            return live.load_members(connection, slots)
 
     def device_state(self, device: str) -> bytes | None:
         """Return the last committed state of one device; None when it is not known.
@@ -131,7 +140,7 @@ class BatchWriter:
             )
             yield turn
         if turn.appended is not None:
-            self._log.settle(turn.appended)
+            turn.appended()
             if sweeps:
                 self._swept_ms = now_ms
 

@@ -22,22 +22,24 @@ EXPOSED = frozenset({"holdout", "cap", "budget", "arbitration", "variant", "cont
 _UPSERT_FIRED = """
 INSERT INTO campaign_profile (campaign, profile, last_fired_ms, fired) VALUES (?, ?, ?, ?)
 ON CONFLICT (campaign, profile) DO UPDATE SET
-  last_fired_ms = max(last_fired_ms, excluded.last_fired_ms), fired = fired + excluded.fired
+  last_fired_ms = max(campaign_profile.last_fired_ms, excluded.last_fired_ms),
+  fired = campaign_profile.fired + excluded.fired
 """
 _UPSERT_SPENT = """
 INSERT INTO budget_spent (campaign, day, offers, cost_micros) VALUES (?, ?, ?, ?)
 ON CONFLICT (campaign, day) DO UPDATE SET
-  offers = offers + excluded.offers, cost_micros = cost_micros + excluded.cost_micros
+  offers = budget_spent.offers + excluded.offers,
+  cost_micros = budget_spent.cost_micros + excluded.cost_micros
 """
 _UPSERT_SENT = """
 INSERT INTO arm (campaign, variant, sent, converted) VALUES (?, ?, ?, 0)
-ON CONFLICT (campaign, variant) DO UPDATE SET sent = sent + excluded.sent
+ON CONFLICT (campaign, variant) DO UPDATE SET sent = arm.sent + excluded.sent
 """
 _UPSERT_TALLY = """
 INSERT INTO tally (campaign, day, zone, variant, gate, count, cost_micros)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (campaign, day, zone, variant, gate) DO UPDATE SET
-  count = count + excluded.count, cost_micros = cost_micros + excluded.cost_micros
+  count = tally.count + excluded.count, cost_micros = tally.cost_micros + excluded.cost_micros
 """
 _EXPOSE = """
 INSERT INTO exposure (profile, campaign, held_out, variant, first_ms, until_ms)

@@ -2,11 +2,11 @@
 
 Gone are the profile and what is counted of it (attributes, consent, external ids, links, behaviour,
 exposures, caps), and everything of its devices: state and memberships, transitions, decisions,
-deliveries in whatever state with what was posted and all attempts, traces, dead letters, their part
-in the counts of places. What a device did before it was linked goes along; what is counted by the
-profile of its own id goes too, unless such a profile is stored: that may be somebody else's.
-Reported conversions stay in the totals without profile and device, and so do all other sums, as
-they do under `retention`.
+deliveries in whatever state with what was posted and all attempts, traces, dead letters, tokens,
+their part in the counts of places. What a device did before it was linked goes along; what is
+counted by the profile of its own id goes too, unless such a profile is stored: that may be somebody
+else's. Reported conversions stay in the totals without profile and device, and so do all other
+sums, as they do under `retention`.
 
 Nearly everything is found by an index. What is not (decisions and webhooks of the profile about a
 device that belongs to somebody else by now, dead letters, conversions that name the device) is
@@ -19,17 +19,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from geotarget.model import Rejected
-from geotarget.store import footfall, live, traces
+from geotarget.store import device_tokens, footfall, live, traces
 from geotarget.store.appending import count
 from geotarget.store.documents import to_json
 from geotarget.store.history import named_device
+from geotarget.store.holding import hold, hold_devices
 from geotarget.store.ordering import release
 from geotarget.store.retention import keep_numbering
 
@@ -37,8 +38,6 @@ FROM_THE_START: Mapping[str, int] = {
     "decision": -1, "delivery": -1, "dead_letter": -1, "conversion": -1,
 }  # fmt: skip
 
-FAST = 2
-"""What SQLite says of the mode that overwrites only where it costs no further writing."""
 
 _NAMES = {
     "transition": "transitions",
@@ -65,6 +64,7 @@ DELETE FROM campaign_profile WHERE profile = ?1 AND campaign IN (
 """
 _SALT = "SELECT value FROM secret WHERE name = ?"
 _AMONG = "IN (SELECT value FROM json_each(?))"
+_NUMBERED = "IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
 _PERSONAL = (
     ("profiles", "profile", "id"),
     ("behaviour", "behaviour", "profile"),
@@ -178,18 +178,18 @@ def erase(cursor: Any, who: Person, found: Strays, gone: Counter[str]) -> int:
     for table, numbers in history(cursor, who, Strays(every, since.last)).items():
         remove(cursor, table, numbers, gone)
     salt = cursor.execute(_SALT, (footfall.SALT,)).fetchone()
-    with _overwriting(cursor):
-        for device in who.devices:
-            states, memberships = live.forget(cursor, device)
-            devices += device != who.owners[0] or bool(states)
-            gone["states"] += states
-            gone["memberships"] += memberships
-            gone["traces"] += traces.forget(cursor, device)
-            if salt is not None:
-                gone["places"] += footfall.forget(cursor, device, bytes(salt[0]))
-        for owner in who.owners:
-            _forget(cursor, owner, gone)
-        _unname(cursor, sorted(every["conversion"]), gone)
+    for device in who.devices:
+        states, memberships = live.forget(cursor, device)
+        devices += device != who.owners[0] or bool(states)
+        gone["states"] += states
+        gone["memberships"] += memberships
+        gone["traces"] += traces.forget(cursor, device)
+        gone["tokens"] += device_tokens.forget(cursor, device)
+        if salt is not None:
+            gone["places"] += footfall.forget(cursor, device, bytes(salt[0]))
+    for owner in who.owners:
+        _forget(cursor, owner, gone)
+    _unname(cursor, sorted(every["conversion"]), gone)
     return devices
 
 
@@ -207,7 +207,7 @@ def _forget(cursor: Any, id: str, gone: Counter[str]) -> None:
 def _unname(cursor: Any, seqs: Sequence[int], gone: Counter[str]) -> None:
     """Take the device out of conversions that were reported of it for somebody else's profile."""
     cursor.execute(
-        f"UPDATE conversion SET device = '' WHERE device <> '' AND seq {_AMONG}",  # noqa: S608 - our own text
+        f"UPDATE conversion SET device = '' WHERE device <> '' AND seq {_NUMBERED}",  # noqa: S608 - our own text
         (to_json(seqs),),
     )
     gone["conversions"] += cursor.rowcount
@@ -222,22 +222,22 @@ def remove(cursor: Any, table: str, seqs: Sequence[int], gone: Counter[str]) -> 
         return
     asked = (to_json(seqs),)
     ended: list[tuple[str, str]] = []
+    left: Counter[str] = Counter()
     if table == "delivery":
-        whose = f"SELECT DISTINCT endpoint, device FROM delivery WHERE seq {_AMONG}"  # noqa: S608 - our own text
+        whose = f"SELECT DISTINCT endpoint, device FROM delivery WHERE ordered AND seq {_NUMBERED}"  # noqa: S608 - our own text
         ended = cursor.execute(whose, asked).fetchall()
-        states = f"SELECT state, count(*) FROM delivery WHERE seq {_AMONG} GROUP BY state"  # noqa: S608 - our own text
-        left = {f"deliveries_{state}": -rows for state, rows in cursor.execute(states, asked)}
-        count(cursor, Counter(left))
-        tried = f"SELECT count(*) FROM attempt WHERE delivery {_AMONG}"  # noqa: S608 - our own text
+        hold_devices(cursor, ended)
+        left.subtract(f"deliveries_{each.state}" for each in hold(cursor, seqs).values())
+        tried = f"SELECT count(*) FROM attempt WHERE delivery {_NUMBERED}"  # noqa: S608 - our own text
         gone["attempts"] += cursor.execute(tried, asked).fetchone()[0]
     newest = f"SELECT max(seq) FROM {table}"  # noqa: S608 - our own names
     (last,) = cursor.execute(newest).fetchone()
-    with _overwriting(cursor):
-        cursor.execute(f"DELETE FROM {table} WHERE seq {_AMONG}", asked)  # noqa: S608 - our own names
-        gone[_NAMES[table]] += cursor.rowcount
+    cursor.execute(f"DELETE FROM {table} WHERE seq {_NUMBERED}", asked)  # noqa: S608 - our own names
+    gone[_NAMES[table]] += cursor.rowcount
     if table in _OF_DEVICES and (last,) != cursor.execute(newest).fetchone():
         keep_numbering(cursor, table, last)
     release(cursor, ended)  # what waited behind a webhook about a device of somebody else's by now
+    count(cursor, left)
 
 
 def _letters(cursor: Any, who: Person, after: int) -> Iterator[int]:
@@ -269,14 +269,3 @@ def _quoted(id: str) -> set[bytes]:
 
 def _numbers(cursor: Any, statement: str, values: Sequence[Any]) -> frozenset[int]:
     return frozenset(seq for (seq,) in cursor.execute(statement, values))
-
-
-@contextmanager
-def _overwriting(cursor: Any) -> Iterator[None]:
-    """Let SQLite write zeros over what is deleted, and set it back as it was."""
-    (before,) = cursor.execute("PRAGMA secure_delete").fetchone()
-    cursor.execute("PRAGMA secure_delete=ON")
-    try:
-        yield
-    finally:
-        cursor.execute(f"PRAGMA secure_delete={'FAST' if before == FAST else before}")

@@ -128,7 +128,8 @@ class Erasures:
                 cursor = cursor_of(connection)
                 if erasing.person(cursor, id) != who:  # a device was linked or taken meanwhile
                     continue
-                devices = erasing.erase(cursor, who, found, gone)
+                with self._database.overwriting(connection):
+                    devices = erasing.erase(cursor, who, found, gone)
                 if not +gone:
                     return None
                 return self._sign_off(cursor, id, who, dict(sorted((+gone).items())), devices, by)
@@ -138,7 +139,10 @@ class Erasures:
         for table, seqs in history.items():
             for start in range(0, len(seqs), ROWS_AT_ONCE):
                 began = time.monotonic()
-                with self._database.write() as connection:
+                with (
+                    self._database.write() as connection,
+                    self._database.overwriting(connection),
+                ):
                     some = seqs[start : start + ROWS_AT_ONCE]
                     erasing.remove(cursor_of(connection), table, some, gone)
                 time.sleep(min(time.monotonic() - began, MOST_REST_S))
@@ -167,10 +171,10 @@ class Erasures:
             "audit": done.audit,
         }
         cursor.execute(
-            "INSERT INTO erasure (id, erased_ms, receipt) VALUES (?, ?, ?)",
+            "INSERT INTO erasure (id, erased_ms, receipt) VALUES (?, ?, ?) RETURNING seq",
             (name, now_ms, to_json(receipt)),
         )
-        number = cursor.lastrowid
+        (number,) = cursor.fetchone()
         key = tombstones.key_of(cursor)
         of_devices = [tombstones.digest_of(key, tombstones.DEVICE, each) for each in who.devices]
         of_owners = [tombstones.digest_of(key, tombstones.PROFILE, each) for each in who.owners]

@@ -29,7 +29,7 @@ SELECT DISTINCT {by}, profile FROM conversion INDEXED BY conversion_campaign
 WHERE campaign = ? AND day >= ? AND day <= ? AND NOT held_out
 """
 _NAMED = """
-SELECT count(*), coalesce(sum(by_decision), 0) FROM conversion INDEXED BY conversion_campaign
+SELECT count(*), count(*) FILTER (WHERE by_decision) FROM conversion INDEXED BY conversion_campaign
 WHERE campaign = ?
 """
 _CELLS = {"": "''", "variant": "variant", "zone": "zone", "day": "day"}

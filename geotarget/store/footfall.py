@@ -40,7 +40,8 @@ _MOST_HASHES = 1_000_000
 
 _FIND = """
 SELECT cell, day, devices, accuracies, intervals FROM json_each(?) AS asked CROSS JOIN footfall
-WHERE cell = json_extract(asked.value, '$[0]') AND day = json_extract(asked.value, '$[1]')
+WHERE cell = CAST(json_extract(asked.value, '$[0]') AS BIGINT)
+  AND day = CAST(json_extract(asked.value, '$[1]') AS BIGINT)
 """
 _PUT = """
 INSERT INTO footfall (cell, day, devices, accuracies, intervals) VALUES (?, ?, ?, ?, ?)
@@ -49,12 +50,13 @@ ON CONFLICT (cell, day) DO UPDATE SET devices = excluded.devices,
 """
 _SIZES = """
 SELECT length(devices), count(*)
-FROM json_each(?) AS asked CROSS JOIN footfall ON cell = asked.value
+FROM json_each(?) AS asked CROSS JOIN footfall ON cell = CAST(asked.value AS BIGINT)
 WHERE day BETWEEN ? AND ? GROUP BY length(devices)
 """
 _READ = """
 SELECT cell, day, substr(devices, 1, ?), {counts}
-FROM json_each(?) AS asked CROSS JOIN footfall ON cell = asked.value WHERE day BETWEEN ? AND ?
+FROM json_each(?) AS asked CROSS JOIN footfall ON cell = CAST(asked.value AS BIGINT)
+WHERE day BETWEEN ? AND ?
 """
 _WHERE_SEEN = "SELECT cell, day, devices FROM footfall WHERE instr(devices, ?) > 0"
 

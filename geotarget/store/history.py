@@ -23,6 +23,7 @@ from geotarget.store.documents import from_json
 from geotarget.store.ordering import PARKED_MS
 from geotarget.store.outbox import FAILED
 from geotarget.store.pages import Page, check_limit, cut, read_cursor
+from geotarget.store.stretches import walk
 from geotarget.store.tables import STRETCH_BITS
 
 T = TypeVar("T")
@@ -135,7 +136,7 @@ WHERE webhook_id = ? ORDER BY attempt.started_ms, attempt.seq
 """
 _DEAD_LETTERS = """
 SELECT seq, source, payload, reason, detail, received_ms, position FROM dead_letter
-WHERE seq < ? AND (? IS NULL OR reason = ?) AND received_ms >= ? AND received_ms < ?
+WHERE seq < ? AND (CAST(? AS TEXT) IS NULL OR reason = ?) AND received_ms >= ? AND received_ms < ?
 ORDER BY seq DESC LIMIT ?
 """
 _DEAD_LETTERS_NAMING = """
@@ -355,10 +356,10 @@ def _statement(
     """Return the query of a page, and its values.
 
     From the newest stretch that can hold the instants to the oldest; in each the index that serves,
-    or the rows themselves. SQLite stops as soon as the page is full: nothing is sorted.
+    or the rows themselves (`stretches`).
     """
     given = {column: value for column, value in filters.items() if value is not None}
-    terms = [f"list = '{of.table}' AND span.stretch <= ? AND max_ms >= ? AND min_ms < ?"]
+    terms: list[str] = []
     local = next((column for column in of.indexed if column in given), None)
     rare = next((item for item in given.items() if item in of.rare), None)
     if local is not None:
@@ -380,11 +381,15 @@ def _statement(
         *(after >> STRETCH_BITS, *wanted.bounds),
         *(after, *wanted.bounds),
         *given.values(),
-        wanted.limit + 1,
     )
-    statement = (
-        f"SELECT seq, {of.columns} FROM span CROSS JOIN {of.table} {index} "  # noqa: S608 - our own names
-        f"WHERE {' AND '.join(terms)} ORDER BY span.stretch DESC, seq DESC LIMIT ?"
+    statement = walk(
+        of.table,
+        f"seq, {of.columns}",
+        index=index,
+        spans=f"list = '{of.table}' AND span.stretch <= ? AND max_ms >= ? AND min_ms < ?",
+        rows=" AND ".join(terms),
+        newest_first=True,
+        most=wanted.limit + 1,
     )
     return statement, values
 

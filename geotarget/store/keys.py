@@ -202,10 +202,10 @@ class Keys:
         StoreError
             The database can't be read. That the use can't be noted keeps nobody out.
         """
-        claimed = _id_of(plain)
+        claimed = id_in(plain, PREFIX)
         if claimed is None:
             return None
-        digest = _digest(plain)
+        digest = digest_of(plain)
         with self._database.read() as connection:
             row = connection.execute(
                 sa.select(*_COLUMNS, _key.c.digest).where(_key.c.id == claimed)
@@ -287,16 +287,13 @@ def _make(
     expires_ms: int | None,
 ) -> tuple[str, ApiKey]:
     """Write a new key; return it in plain, and what is known of it."""
-    key = ApiKey(
-        id=_random(_ID), name=name, scopes=scopes, created_ms=now_ms, expires_ms=expires_ms
-    )
-    body = f"{PREFIX}{key.id}_{_random(_SECRET)}"
-    plain = body + _checksum(body)
+    made, plain = new_plain(PREFIX)
+    key = ApiKey(id=made, name=name, scopes=scopes, created_ms=now_ms, expires_ms=expires_ms)
     connection.execute(
         sa.insert(_key).values(
             id=key.id,
             name=name,
-            digest=_digest(plain),
+            digest=digest_of(plain),
             scopes=to_json(sorted(scopes)),
             created_ms=now_ms,
             expires_ms=expires_ms,
@@ -323,16 +320,23 @@ def _problems(
     return problems
 
 
-def _id_of(plain: str) -> str | None:
+def new_plain(prefix: str) -> tuple[str, str]:
+    """Return a new id, and a new key in plain that begins with this prefix and has the id in it."""
+    made = _random(_ID)
+    body = f"{prefix}{made}_{_random(_SECRET)}"
+    return made, body + _checksum(body)
+
+
+def id_in(plain: str, prefix: str) -> str | None:
     """Return the id in a key that is well-formed, None for anything else."""
     body, check = plain[:-_CRC], plain[-_CRC:]
     well_formed = (
-        len(plain) == len(PREFIX) + _ID + 1 + _SECRET + _CRC
+        len(plain) == len(prefix) + _ID + 1 + _SECRET + _CRC
         and plain.isascii()
-        and plain.startswith(PREFIX)
+        and plain.startswith(prefix)
         and hmac.compare_digest(_checksum(body), check)
     )
-    return body[len(PREFIX) :][:_ID] if well_formed else None
+    return body[len(prefix) :][:_ID] if well_formed else None
 
 
 def _random(length: int) -> str:
@@ -347,7 +351,8 @@ def _checksum(body: str) -> str:
     return digits
 
 
-def _digest(plain: str) -> bytes:
+def digest_of(plain: str) -> bytes:
+    """Return what is stored of a key."""
     return sha256(plain.encode()).digest()
 
 

@@ -8,6 +8,9 @@ Attempts are written in bulk, and the same attempt twice has the effect of one. 
 delivered stays delivered, whatever a slower sender says of it later.
 
 Those of one device wait for each other where their endpoint wants that (`ordering`).
+
+On PostgreSQL any number of processes do this at once, beside the writers of batches: a claim leaves
+out what another has in hand, a mark holds its own deliveries first (`holding`).
 """
 
 from __future__ import annotations
@@ -23,7 +26,8 @@ from geotarget.store.appending import count
 from geotarget.store.counting import count_delivered
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
-from geotarget.store.ordering import IS_BEHIND, PARKED_MS, release
+from geotarget.store.holding import Held, hold, hold_devices, hold_waiting
+from geotarget.store.ordering import IS_BEHIND, PARKED_MS, park, release
 
 log = structlog.get_logger(__name__)
 
@@ -41,16 +45,24 @@ SELECT seq, next_attempt_ms, webhook_id, endpoint, type,
   attempts, expires_ms
 FROM delivery AS waiting INDEXED BY delivery_due
 WHERE endpoint = ? AND state = 'pending' AND next_attempt_ms <= ?
-ORDER BY next_attempt_ms, seq
+/*sqlite*/ ORDER BY next_attempt_ms, seq LIMIT ?
+/*postgresql ORDER BY next_attempt_ms LIMIT ? FOR NO KEY UPDATE SKIP LOCKED*/
 """  # noqa: S608 - our own names
 _BODY = 5
 """Place of the body in such a row; None: it has to wait for an earlier one."""
 
+_LOOK_FURTHER = 200
+"""How many more are looked at next where some have to wait."""
+
 _FIND = """
-SELECT webhook_id, endpoint, seq, state, attempts, ordered, device
+SELECT webhook_id, endpoint, seq, ordered, device
 FROM json_each(?) AS asked CROSS JOIN delivery
 WHERE webhook_id = json_extract(asked.value, '$[0]')
   AND endpoint = json_extract(asked.value, '$[1]')
+"""
+_SAID_BEFORE = """
+SELECT delivery, started_ms, attempt FROM attempt
+WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
 """
 _INSERT_ATTEMPT = """
 INSERT INTO attempt (delivery, started_ms, attempt, duration_ms, state, next_attempt_ms, status,
@@ -62,9 +74,20 @@ SELECT decision.campaign, decision.day, decision.zone, coalesce(decision.variant
 FROM json_each(?) AS asked CROSS JOIN decision
 WHERE decision.id = json_extract(asked.value, '$[0]') AND (
   SELECT count(*) FROM attempt
-  WHERE delivery = json_extract(asked.value, '$[1]') AND state = 'delivered'
-) = json_extract(asked.value, '$[2]')
+  WHERE delivery = CAST(json_extract(asked.value, '$[1]') AS BIGINT) AND state = 'delivered'
+) = CAST(json_extract(asked.value, '$[2]') AS BIGINT)
 """
+_LEASE = "UPDATE delivery SET next_attempt_ms = ? WHERE seq = ?"
+_HOLD_LATER = """
+/*sqlite*/ SELECT ?, ? /*postgresql SELECT count(*) FROM (
+  SELECT 1 FROM delivery WHERE state = 'pending' AND next_attempt_ms > ? AND next_attempt_ms < ?
+  ORDER BY seq FOR UPDATE) AS held*/
+"""
+_SOONER = """
+UPDATE delivery SET next_attempt_ms = max(?, next_attempt_ms - ?)
+WHERE state = 'pending' AND next_attempt_ms > ? AND next_attempt_ms < ?
+"""
+_UNKNOWN = (-1, False, "")
 _UPDATE = """
 UPDATE delivery SET state = ?, attempts = ?, next_attempt_ms = ?, status = ?, finished_ms = ?
 WHERE seq = ?
@@ -112,24 +135,12 @@ class Outbox:
             due = cursor_of(connection).execute(_DUE, (to_json(wanted), now_ms)).fetchall()
         if not due:
             return []
-        with self._database.write() as connection:
+        rows: list[tuple[Any, ...]] = []
+        with self._database.write(alone=False) as connection:
             cursor = cursor_of(connection)
-            rows: list[tuple[Any, ...]] = []
-            behind: list[int] = []
             for (endpoint,) in due:
-                most = len(rows) + limits[endpoint]
-                for row in cursor.execute(_OLDEST_DUE, (endpoint, now_ms)):
-                    if row[_BODY] is None:
-                        behind.append(row[0])
-                        continue
-                    rows.append(row)
-                    if len(rows) == most:
-                        break
-            cursor.executemany(
-                "UPDATE delivery SET next_attempt_ms = ? WHERE seq = ?",
-                [(now_ms + lease_ms, row[0]) for row in rows]
-                + [(PARKED_MS, seq) for seq in behind],
-            )
+                rows += _claim(cursor, endpoint, limits[endpoint], now_ms)
+            cursor.executemany(_LEASE, [(now_ms + lease_ms, row[0]) for row in rows])
         rows.sort(key=lambda row: (row[1], row[0]))
         return [Claimed(*row[2:]) for row in rows]
 
@@ -148,13 +159,10 @@ class Outbox:
         StoreError
             Nothing was written.
         """
-        with self._database.write() as connection:
+        with self._database.write(alone=False) as connection:
             cursor = cursor_of(connection)
-            cursor.execute(
-                "UPDATE delivery SET next_attempt_ms = max(?, next_attempt_ms - ?) "
-                "WHERE state = 'pending' AND next_attempt_ms > ? AND next_attempt_ms < ?",
-                (now_ms, by_ms, now_ms, PARKED_MS),
-            )
+            cursor.execute(_HOLD_LATER, (now_ms, PARKED_MS)).fetchall()
+            cursor.execute(_SOONER, (now_ms, by_ms, now_ms, PARKED_MS))
             return int(cursor.rowcount)
 
     def mark(self, attempts: Sequence[Attempt]) -> Collection[str]:
@@ -185,25 +193,32 @@ class Outbox:
         if not attempts:
             return ()
         changes: Counter[str] = Counter()
-        with self._database.write() as connection:
+        with self._database.write(alone=False) as connection:
             cursor = cursor_of(connection)
             asked = to_json([(each.webhook_id, each.endpoint) for each in attempts])
             known = {row[:2]: row[2:] for row in cursor.execute(_FIND, (asked,))}
+            hold_devices(
+                cursor,
+                [(name[1], device) for name, (_, ordered, device) in known.items() if ordered],
+            )
+            held = hold(cursor, (seq for seq, *_ in known.values()))
+            there = set(cursor.execute(_SAID_BEFORE, (to_json(sorted(held)),)))
+            new: list[tuple[Any, ...]] = []
             updates: dict[int, tuple[Any, ...]] = {}
             accepted: dict[int, str] = {}
             said: Counter[int] = Counter()
             ended: list[tuple[str, str]] = []
             for each in attempts:
-                found = known.get((each.webhook_id, each.endpoint))
-                if found is None:
+                seq, ordered, device = known.get((each.webhook_id, each.endpoint), _UNKNOWN)
+                if seq not in held:
                     log.info("attempt of a delivery that has gone", endpoint=each.endpoint)
                     continue
-                seq, before, tried, ordered, device = found
-                cursor.execute(_INSERT_ATTEMPT, _columns(seq, each))
-                if not cursor.rowcount:
+                if (seq, each.started_ms, each.attempt) in there:
                     continue
-                changes["attempts"] += 1
+                there.add((seq, each.started_ms, each.attempt))
+                new.append(_columns(seq, each))
                 said[seq] += each.state == DELIVERED
+                before, tried = held[seq]
                 after = _after(before, each.state)
                 if after is None:
                     continue
@@ -213,17 +228,21 @@ class Outbox:
                     accepted[seq] = decision
                 if ordered and after != PENDING:
                     ended.append((each.endpoint, device))
-                known[each.webhook_id, each.endpoint] = (seq, after, tried + 1, ordered, device)
+                held[seq] = Held(after, tried + 1)
                 finished_ms = None if after == PENDING else each.started_ms + each.duration_ms
                 updates[seq] = (
                     after, tried + 1, each.next_attempt_ms, each.status, finished_ms, seq,
                 )  # fmt: skip
+            changes["attempts"] += len(new)
+            cursor.executemany(_INSERT_ATTEMPT, new)
             cursor.executemany(_UPDATE, list(updates.values()))
+            ready = release(cursor, ended)
             if accepted:
                 asked = to_json([(decision, seq, said[seq]) for seq, decision in accepted.items()])
-                count_delivered(cursor, cursor.execute(_FIRST_ACCEPTED, (asked,)).fetchall())
+                first = cursor.execute(_FIRST_ACCEPTED, (asked,)).fetchall()
+                count_delivered(cursor, sorted(first))
             count(cursor, changes)
-            return release(cursor, ended)
+            return ready
 
     def outbox_size(self) -> tuple[int, int | None]:
         """Return how many deliveries wait, and when the oldest of them was made (or None)."""
@@ -259,22 +278,23 @@ class Outbox:
         int
             How many deliveries wait again; 0 when there is none of this id.
         """
-        with self._database.write() as connection:
+        with self._database.write(alone=False) as connection:
             cursor = cursor_of(connection)
             found = cursor.execute(
-                "SELECT seq, state FROM delivery "
-                "WHERE webhook_id = ? AND (endpoint = ? OR ? IS NULL)",
+                "SELECT seq FROM delivery "
+                "WHERE webhook_id = ? AND (endpoint = ? OR CAST(? AS TEXT) IS NULL)",
                 (webhook_id, endpoint, endpoint),
             ).fetchall()
+            held = hold(cursor, (seq for (seq,) in found))
             cursor.executemany(
                 "UPDATE delivery SET state = 'pending', attempts = 0, next_attempt_ms = ?, "
                 "expires_ms = NULL, finished_ms = NULL WHERE seq = ?",
-                [(now_ms, seq) for seq, _ in found],
+                [(now_ms, seq) for seq in held],
             )
-            changes = Counter({"deliveries_pending": len(found)})
-            changes.subtract(f"deliveries_{state}" for _, state in found)
+            changes = Counter({"deliveries_pending": len(held)})
+            changes.subtract(f"deliveries_{each.state}" for each in held.values())
             count(cursor, changes)
-        return len(found)
+        return len(held)
 
 
 def abandon(cursor: Any, endpoint: str, *, now_ms: int) -> None:
@@ -282,6 +302,7 @@ def abandon(cursor: Any, endpoint: str, *, now_ms: int) -> None:
 
     Inside the transaction that deletes the endpoint, however much it is: about 5 µs a delivery.
     """
+    hold_waiting(cursor, endpoint)
     cursor.execute(
         "UPDATE delivery SET state = 'failed', finished_ms = ? "
         "WHERE endpoint = ? AND state = 'pending'",
@@ -291,6 +312,19 @@ def abandon(cursor: Any, endpoint: str, *, now_ms: int) -> None:
         cursor,
         Counter({"deliveries_pending": -cursor.rowcount, "deliveries_failed": cursor.rowcount}),
     )
+
+
+def _claim(cursor: Any, endpoint: str, most: int, now_ms: int) -> list[tuple[Any, ...]]:
+    """Return what is due for an endpoint, at most `most`, held; park what has to wait."""
+    at_once = most
+    while True:
+        looked = cursor.execute(_OLDEST_DUE, (endpoint, now_ms, at_once)).fetchall()
+        rows = [row for row in looked if row[_BODY] is not None][:most]
+        behind = [row[0] for row in looked if row[_BODY] is None]
+        park(cursor, behind, now_ms=now_ms)
+        if not behind or len(looked) < at_once or len(rows) == most:
+            return rows
+        at_once = most + _LOOK_FURTHER  # those that are free come up again
 
 
 def decision_of(webhook_id: str) -> str:

@@ -28,7 +28,7 @@ FROM behaviour WHERE NOT EXISTS (SELECT 1 FROM profile WHERE id = behaviour.prof
 _IDS = f"SELECT id FROM profile UNION ALL SELECT profile {_KNOWN_ONLY}"  # noqa: S608 - our own text
 _COUNT = f"SELECT (SELECT count(*) FROM profile) + (SELECT count(*) {_KNOWN_ONLY})"  # noqa: S608 - our own text
 _CONSENTS = """
-SELECT consent, count(*) FROM (SELECT consent FROM profile ORDER BY rowid DESC LIMIT ?)
+SELECT consent, count(*) FROM (SELECT consent FROM profile ORDER BY rowid DESC LIMIT ?) AS made
 GROUP BY consent
 """
 _PEOPLE = """

@@ -17,9 +17,11 @@ from geotarget.errors import InvalidInput, Problem
 from geotarget.store.appending import count
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
+from geotarget.store.holding import hold
 from geotarget.store.ordering import PARKED_MS
 from geotarget.store.outbox import DELIVERED, FAILED, PENDING
 from geotarget.store.pages import read_cursor, write_cursor
+from geotarget.store.stretches import walk
 from geotarget.store.tables import STRETCH_BITS
 
 EXPIRED = "expired"
@@ -35,10 +37,10 @@ UNDER_WAY_MS = 60_000
 
 _LATEST = 2**63 - 1
 _AGAIN = """
-UPDATE delivery SET state = 'pending', attempts = 0, next_attempt_ms = ?, finished_ms = NULL,
-  expires_ms = CASE WHEN ? THEN NULL ELSE expires_ms END
+UPDATE delivery SET state = 'pending', attempts = 0, next_attempt_ms = ?, finished_ms = NULL
 WHERE seq = ?
 """
+_AGAIN_FOR_GOOD = _AGAIN.replace("WHERE", ", expires_ms = NULL WHERE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +121,15 @@ class Replays:
         """
         requeued = walked = 0
         for found in self._walk(what, now_ms):
-            with self._database.write() as connection:
+            with self._database.write(alone=False) as connection:
                 cursor = cursor_of(connection)
-                asked = to_json([seq for seq, _ in found])
-                before = dict(
-                    cursor.execute(
-                        "SELECT seq, state FROM delivery "
-                        "WHERE seq IN (SELECT value FROM json_each(?))",
-                        (asked,),
-                    )
-                )
+                held = hold(cursor, (seq for seq, _ in found))
                 # a sender may have had its say since they were found
-                again = [(seq, state) for seq, state in found if before.get(seq) == state]
-                lifted = EXPIRED in what.states
-                cursor.executemany(_AGAIN, [(now_ms, lifted, seq) for seq, _ in again])
+                again = [
+                    (seq, state) for seq, state in found if seq in held and held[seq].state == state
+                ]
+                statement = _AGAIN_FOR_GOOD if EXPIRED in what.states else _AGAIN
+                cursor.executemany(statement, [(now_ms, seq) for seq, _ in again])
                 changes = Counter({"deliveries_pending": len(again)})
                 changes.subtract(f"deliveries_{state}" for _, state in again)
                 count(cursor, changes)
@@ -181,7 +178,7 @@ def _statement(
     From the oldest stretch that can hold the instants to the newest, as in `history`; in each the
     index of the endpoint or the campaign, or that of what failed, or the rows themselves.
     """
-    terms = ["list = 'delivery' AND span.stretch >= ? AND max_ms >= ? AND min_ms < ?"]
+    terms: list[str] = []
     until = _LATEST if what.to_ms is None else what.to_ms
     values: list[Any] = [max(after, 0) >> STRETCH_BITS, what.from_ms, until]
     named = {
@@ -213,8 +210,13 @@ def _statement(
         terms.append("(expires_ms IS NULL OR expires_ms > ?)")
         values.append(now_ms)
     terms.append("EXISTS (SELECT 1 FROM endpoint WHERE endpoint.id = delivery.endpoint)")
-    statement = (
-        f"SELECT seq, state FROM span CROSS JOIN delivery {index} "  # noqa: S608 - our own names
-        f"WHERE {' AND '.join(terms)} ORDER BY span.stretch, seq LIMIT ?"
+    statement = walk(
+        "delivery",
+        "seq, state",
+        index=index,
+        spans="list = 'delivery' AND span.stretch >= ? AND max_ms >= ? AND min_ms < ?",
+        rows=" AND ".join(terms),
+        newest_first=False,
+        most=most,
     )
-    return statement, (*values, most)
+    return statement, tuple(values)

@@ -18,17 +18,18 @@ DELIVERED = "delivered"
 
 _TALLIES = """
 SELECT campaign, day, zone, variant, gate, count, cost_micros FROM tally
-WHERE campaign = ? AND day >= ? AND day <= ? AND (? IS NULL OR zone = ?)
+WHERE campaign = ? AND day >= ? AND day <= ? AND (CAST(? AS TEXT) IS NULL OR zone = ?)
 ORDER BY day, zone, variant, gate
 """
 _EXPOSURES = """
 SELECT held_out, variant, count(*), count(*) FILTER (WHERE conversions > 0),
-  sum(conversions), sum(value_micros), total(value_micros / 1e6 * (value_micros / 1e6))
+  sum(conversions), sum(value_micros),
+  sum(value_micros / CAST(1e6 AS FLOAT) * (value_micros / CAST(1e6 AS FLOAT)))
 FROM exposure INDEXED BY exposure_campaign WHERE campaign = ? GROUP BY held_out, variant
 """
 _CONVERTED = """
 SELECT campaign, variant, zone, day, currency, held_out, count(*), count(DISTINCT profile),
-  sum(value_micros), sum(by_decision)
+  sum(value_micros), count(*) FILTER (WHERE by_decision)
 FROM conversion INDEXED BY conversion_campaign WHERE campaign = ? AND day >= ? AND day <= ?
 GROUP BY campaign, variant, zone, day, currency, held_out
 ORDER BY day, zone, variant, currency, held_out

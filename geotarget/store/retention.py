@@ -27,6 +27,7 @@ from typing import Any
 from geotarget.store.appending import count
 from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import to_json
+from geotarget.store.holding import hold
 from geotarget.store.tables import STRETCH_BITS
 
 DAY_MS = 86_400_000
@@ -40,7 +41,8 @@ LOOKED_AT_ONCE = 2_000
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 
 _OLD_STRETCHES = "SELECT stretch FROM span WHERE list = ? AND min_ms < ? ORDER BY stretch"
-_STATES = "SELECT state, count(*) FROM delivery WHERE seq IN (SELECT value FROM json_each(?)) {}"
+_NUMBERED = "seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
+_STATES = f"SELECT state, count(*) FROM delivery WHERE {_NUMBERED} {{}}"  # noqa: S608 - our own text
 _NARROW = """
 UPDATE span SET (min_ms, max_ms) = (
   SELECT coalesce(min({time}), ?), coalesce(max({time}), ?) FROM {table}
@@ -237,11 +239,12 @@ def _drop(cursor: Any, of: _Old, found: list[Any], before_ms: int) -> int:
     seqs = to_json([seq for (seq,) in found])
     changes: Counter[str] = Counter()
     if of is _DELIVERIES:
+        hold(cursor, (seq for (seq,) in found))  # from senders, and from those who send again
         states = _STATES.format(f"AND {of.where} GROUP BY state")
         for state, rows in cursor.execute(states, (seqs, before_ms)):
             changes[f"deliveries_{state}"] -= rows
     cursor.execute(
-        f"DELETE FROM {of.table} WHERE seq IN (SELECT value FROM json_each(?)) AND {of.where}",  # noqa: S608 - our own names
+        f"DELETE FROM {of.table} WHERE {_NUMBERED} AND {of.where}",  # noqa: S608 - our own names
         (seqs, before_ms),
     )
     done = int(cursor.rowcount)

@@ -7,7 +7,6 @@ and find the work done, and a process that is killed half-way has changed nothin
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -18,6 +17,7 @@ from alembic.util import CommandError
 
 from geotarget.errors import StoreError
 from geotarget.store.database import Database
+from geotarget.store.opening import open_database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -40,7 +40,7 @@ def migrate(url: str) -> str:
     StoreError
         It is newer than the code, or can't be written.
     """
-    database = Database(url)
+    database = open_database(url)
     try:
         upgrade(database)
         return head()
@@ -56,7 +56,7 @@ def current_revision(url: str) -> str | None:
     StoreError
         It can't be read.
     """
-    database = Database(url)
+    database = open_database(url)
     try:
         return revision_of(database)
     finally:
@@ -72,7 +72,7 @@ def head() -> str:
 
 def revision_of(database: Database) -> str | None:
     """Return the revision of an open database; one that does not exist is not made."""
-    if not database.path.exists():
+    if not database.exists():
         return None
     with database.read() as connection:
         return _revision(connection)
@@ -91,7 +91,7 @@ def check(database: Database) -> None:
         return
     _refuse_newer(database, revision)
     state = "is older than this geotarget" if revision else "has no tables yet"
-    raise StoreError(f"the database {database.path.name} {state}: run `geotarget migrate`")
+    raise StoreError(f"the database {database.name} {state}: run `geotarget migrate`")
 
 
 def upgrade(database: Database) -> None:
@@ -102,9 +102,8 @@ def upgrade(database: Database) -> None:
     StoreError
         The database is newer than the code, or can't be written.
     """
-    if not database.path.exists():
-        # Secrets go in here: readable to the owner only, and so are the files beside it.
-        os.close(os.open(database.path, os.O_CREAT | os.O_RDWR, 0o600))
+    if not database.exists():
+        database.make()
     elif revision_of(database) == head():
         return
     script = ScriptDirectory(str(MIGRATIONS))
@@ -133,6 +132,6 @@ def _refuse_newer(database: Database, revision: str | None) -> None:
         ScriptDirectory(str(MIGRATIONS)).get_revision(revision)
     except CommandError:
         raise StoreError(
-            f"the database {database.path.name} is newer than this geotarget (its revision is "
+            f"the database {database.name} is newer than this geotarget (its revision is "
             f"{revision}): install the version of geotarget that wrote it, or a newer one"
         ) from None

@@ -19,7 +19,6 @@ import base64
 import binascii
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -120,14 +119,12 @@ def unlock(database: Database, secret_key: str = "") -> Seal:
         return Seal.throw_away()
     with database.read() as connection:
         check = _check(connection)
-    seal = Seal(_keys(database.path, secret_key, may_make=check is None))
+    seal = Seal(_keys(database, secret_key, may_make=check is None))
     if check is not None and seal.is_current(check):
         return seal
     with database.write() as connection:
         _seal_all(database, connection, seal, secret_key)
-    # What was overwritten is still in the write-ahead log until that is emptied.
-    with closing(database.driver.connect(str(database.path))) as plain:
-        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    database.flush()
     return seal
 
 
@@ -137,23 +134,22 @@ def _seal_all(database: Database, connection: sa.Connection, seal: Seal, secret_
     if check is not None and not seal.knows(check):
         where = VARIABLE if secret_key else FILE
         raise StoreError(
-            f"the secrets in {database.path.name} are encrypted under another key than that of "
+            f"the secrets in {database.name} are encrypted under another key than that of "
             f"{where}: give the key that they were encrypted under; to change it, set {VARIABLE} "
             "to the new key, a comma and the old one"
         )
-    connection.exec_driver_sql("PRAGMA secure_delete=ON")  # zeros over what is replaced
-    columns = (_endpoint.c.secret, _endpoint.c.previous_secret, _endpoint.c.headers)
-    for name, *secrets in connection.execute(sa.select(_endpoint.c.id, *columns)).all():
-        plain = secrets if check is None else [seal.open(each) for each in secrets]
-        connection.execute(
-            sa.update(_endpoint)
-            .where(_endpoint.c.id == name)
-            .values({c.name: seal.close(each) for c, each in zip(columns, plain, strict=True)})
-        )
-    connection.execute(sa.delete(_secret).where(_secret.c.name == _CHECK))
-    said = seal.close(_SAID.decode()).encode()
-    connection.execute(sa.insert(_secret).values(name=_CHECK, value=said))
-    connection.exec_driver_sql("PRAGMA secure_delete=OFF")
+    with database.overwriting(connection):
+        columns = (_endpoint.c.secret, _endpoint.c.previous_secret, _endpoint.c.headers)
+        for name, *secrets in connection.execute(sa.select(_endpoint.c.id, *columns)).all():
+            plain = secrets if check is None else [seal.open(each) for each in secrets]
+            connection.execute(
+                sa.update(_endpoint)
+                .where(_endpoint.c.id == name)
+                .values({c.name: seal.close(each) for c, each in zip(columns, plain, strict=True)})
+            )
+        connection.execute(sa.delete(_secret).where(_secret.c.name == _CHECK))
+        said = seal.close(_SAID.decode()).encode()
+        connection.execute(sa.insert(_secret).values(name=_CHECK, value=said))
 
 
 def _check(connection: sa.Connection) -> bytes | None:
@@ -170,10 +166,16 @@ def _opens(fernet: Fernet, sealed: bytes) -> bool:
         return False
 
 
-def _keys(database: Path, secret_key: str, *, may_make: bool) -> list[bytes]:
+def _keys(database: Database, secret_key: str, *, may_make: bool) -> list[bytes]:
     if secret_key:
         return _read(secret_key, VARIABLE)
-    file = database.parent / FILE
+    folder = database.key_folder
+    if folder is None:
+        raise StoreError(
+            f"the secrets in {database.name} need a key that all processes share: set {VARIABLE} "
+            "(`openssl rand -base64 32`)"
+        )
+    file = folder / FILE
     if may_make and not file.exists():
         _make(file)
     try:
@@ -183,7 +185,7 @@ def _keys(database: Path, secret_key: str, *, may_make: bool) -> list[bytes]:
     except FileNotFoundError:
         raise StoreError(
             f"the secrets in {database.name} are encrypted and their key is missing: set "
-            f"{VARIABLE}, or put {FILE} back into {database.parent}"
+            f"{VARIABLE}, or put {FILE} back into {folder}"
         ) from None
     except OSError as error:
         raise StoreError(

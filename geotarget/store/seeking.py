@@ -34,16 +34,22 @@ ORDER BY 1 LIMIT ?3
 """
 _NAMES = """
 SELECT id, json_extract(attributes, '$.first_name') AS name
-FROM (SELECT id, attributes FROM profile ORDER BY rowid DESC LIMIT ?)
-WHERE json_type(attributes, '$.first_name') = 'text'
+FROM (SELECT id, attributes FROM profile ORDER BY rowid DESC LIMIT ?) AS made
+WHERE /*sqlite*/ json_type(attributes, '$.first_name')
+  /*postgresql replace(jsonb_typeof(CAST(attributes AS jsonb) -> 'first_name'), 'string', 'text')*/
+  = 'text'
 """
 _SAID = """
-SELECT said.key, said.type, said.atom, count(*)
+SELECT said.key, /*sqlite*/ said.type, said.atom /*postgresql
+  CASE jsonb_typeof(said.value) WHEN 'boolean' THEN said.value #>> '{}' WHEN 'string' THEN 'text'
+    WHEN 'number' THEN CASE WHEN said.value #>> '{}' ~ '^-?[0-9]+$' THEN 'integer' ELSE 'real' END
+    ELSE 'null' END, said.value #>> '{}'*/, count(*)
 FROM (SELECT attributes FROM profile ORDER BY rowid DESC LIMIT ?) AS made,
-  json_each(made.attributes) AS said
+  /*sqlite*/ json_each(made.attributes) /*postgresql jsonb_each(CAST(made.attributes AS jsonb))*/
+  AS said
 GROUP BY 1, 2, 3
 """
-_LOOKED_AT = "SELECT count(*) FROM (SELECT 1 FROM profile ORDER BY rowid DESC LIMIT ?)"
+_LOOKED_AT = "SELECT count(*) FROM (SELECT 1 FROM profile ORDER BY rowid DESC LIMIT ?) AS made"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,7 @@ class Seeking:
             if kind in ("true", "false"):
                 values[name].append((times, kind == "true"))
             elif kind == "integer" or (kind == "text" and len(atom) <= MOST_LETTERS):
-                values[name].append((times, atom))
+                values[name].append((times, int(atom) if kind == "integer" else atom))
         names = sorted(name for name, _ in profiles.most_common(MOST_NAMES))
         return looked, [Said(name, profiles[name], _frequent(values[name])) for name in names]
 

@@ -22,6 +22,7 @@ from geotarget.store.campaigns import Campaigns
 from geotarget.store.committed import Committed
 from geotarget.store.conversions import Conversions
 from geotarget.store.database import Database, wall_clock_ms
+from geotarget.store.device_tokens import DeviceTokens
 from geotarget.store.endpoints import Endpoints
 from geotarget.store.erasures import Erasures
 from geotarget.store.feed import Feed
@@ -30,8 +31,10 @@ from geotarget.store.footfall import Places
 from geotarget.store.history import History
 from geotarget.store.imports import Imports
 from geotarget.store.keys import Keys
-from geotarget.store.live import LiveLog
+from geotarget.store.leases import Leases
+from geotarget.store.live_log import LiveLog
 from geotarget.store.lookback import Lookback
+from geotarget.store.opening import open_database
 from geotarget.store.outbox import Outbox
 from geotarget.store.people import People
 from geotarget.store.profiles import Profiles
@@ -74,6 +77,8 @@ class Store(
     Seeking,
     Imports,
     Keys,
+    Leases,
+    DeviceTokens,
     Places,
     Retention,
     Visitors,
@@ -128,7 +133,8 @@ class Store(
         Parameters
         ----------
         url
-            ``sqlite:///path``; ``sqlite://`` is a throw-away one that goes when it is closed.
+            As of `opening.open_database`: ``sqlite:///path``, ``postgresql://user@host/name``;
+            ``sqlite://`` is a throw-away one that goes when it is closed.
         migrate
             Bring it to the version of this code; make it if it does not exist.
         busy_s
@@ -163,7 +169,7 @@ class Store(
         ...     store.outbox_size()
         (0, None)
         """
-        database = Database(url, busy_s=busy_s, driver=driver)
+        database = open_database(url, busy_s=busy_s, driver=driver)
         try:
             (schema.upgrade if migrate else schema.check)(database)
             seal = unlock(database, secret_key)

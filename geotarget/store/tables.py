@@ -11,13 +11,12 @@ Ids begin with their time, so that they lie together without such help.
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Integer, LargeBinary
+
+from geotarget.store.column_types import NO, NUMBER, Text
 
 STRETCH_BITS = 12
 """A row's stretch is its number, shifted by this many bits."""
-
-NUMBER = BigInteger().with_variant(Integer(), "sqlite")
-"""Of numbered rows: SQLite numbers only what is called INTEGER."""
 
 metadata = sa.MetaData()
 
@@ -52,7 +51,7 @@ zone = sa.Table(
     Column("north", Float, nullable=False),
     Column("properties", Text, nullable=False),
     Column("geometry", LargeBinary, nullable=False),
-    Column("pending_enters", Boolean, nullable=False, server_default=sa.text("0")),
+    Column("pending_enters", Boolean, nullable=False, server_default=NO),
     Column("exit_buffer_m", Float),
     sqlite_autoincrement=True,
 )
@@ -95,7 +94,7 @@ endpoint = sa.Table(
     Column("concurrency", Integer),
     Column("headers", Text, nullable=False, server_default=sa.text("''")),
     Column("delays_s", Text),
-    Column("ordered", Boolean, nullable=False, server_default=sa.text("0")),
+    Column("ordered", Boolean, nullable=False, server_default=NO),
     Column("position", Text, nullable=False, server_default=sa.text("''")),
 )
 profile = sa.Table(
@@ -125,6 +124,13 @@ device = sa.Table(
     metadata,
     Column("device", Text, primary_key=True),
     Column("state", LargeBinary, nullable=False),
+    Column("slot", Integer, nullable=False, server_default=sa.text("-1")),
+    sa.Index(
+        "device_slot",
+        "slot",
+        sqlite_where=sa.text("slot >= 0"),
+        postgresql_where=sa.text("slot >= 0"),
+    ),
     sqlite_with_rowid=False,
 )
 membership = sa.Table(
@@ -137,6 +143,13 @@ membership = sa.Table(
     Column("last_ms", BigInteger, nullable=False),
     Column("visit", Text, nullable=False),
     Column("state", LargeBinary, nullable=False),
+    Column("slot", Integer, nullable=False, server_default=sa.text("-1")),
+    sa.Index(
+        "membership_slot",
+        "slot",
+        sqlite_where=sa.text("slot >= 0"),
+        postgresql_where=sa.text("slot >= 0"),
+    ),
     sqlite_with_rowid=False,
 )
 live_log = sa.Table(
@@ -146,6 +159,35 @@ live_log = sa.Table(
     Column("devices", LargeBinary, nullable=False),
     Column("members", LargeBinary, nullable=False),
     Column("states", LargeBinary, nullable=False),
+)
+
+# -- slots, shared by workers ---------------------------------------------------------------
+
+slot_log = sa.Table(
+    "slot_log",
+    metadata,
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("seq", NUMBER, primary_key=True, autoincrement=False),
+    Column("devices", LargeBinary, nullable=False),
+    Column("members", LargeBinary, nullable=False),
+    Column("states", LargeBinary, nullable=False),
+)
+slot_lease = sa.Table(
+    "slot_lease",
+    metadata,
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("owner", Text, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("clean", Boolean, nullable=False, server_default=NO),
+    sqlite_with_rowid=False,
+)
+worker = sa.Table(
+    "worker",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("expires_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # -- history --------------------------------------------------------------------------------
@@ -217,7 +259,7 @@ delivery = sa.Table(
     Column("next_attempt_ms", BigInteger, nullable=False),
     Column("status", Integer),
     Column("finished_ms", BigInteger),
-    Column("ordered", Boolean, nullable=False, server_default=sa.text("0")),
+    Column("ordered", Boolean, nullable=False, server_default=NO),
     sa.UniqueConstraint("webhook_id", "endpoint"),
 )
 delivery_body = sa.Table(
@@ -367,6 +409,19 @@ api_key = sa.Table(
     Column("last_used_ms", BigInteger),
     Column("revoked_ms", BigInteger),
 )
+device_token = sa.Table(
+    "device_token",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("device", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column("last_used_ms", BigInteger),
+    Column("revoked_ms", BigInteger),
+)
+_partial("device_token_revoked", device_token.c.revoked_ms, where="revoked_ms IS NOT NULL")
 run = sa.Table(
     "run",
     metadata,

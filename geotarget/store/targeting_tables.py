@@ -9,9 +9,10 @@ ISO dates in the time zone of the zone, except `budget_spent.day`, a date of the
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary
 
-from geotarget.store.tables import NUMBER, metadata
+from geotarget.store.column_types import NUMBER, NoBytes, Text
+from geotarget.store.tables import metadata
 
 # -- people ---------------------------------------------------------------------------------
 
@@ -145,6 +146,6 @@ audit = sa.Table(
     Column("action", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("detail", Text, nullable=False),
-    Column("digest", LargeBinary, nullable=False, server_default=sa.text("x''")),
+    Column("digest", LargeBinary, nullable=False, server_default=NoBytes()),
     sqlite_autoincrement=True,
 )

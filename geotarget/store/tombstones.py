@@ -30,7 +30,7 @@ LAST_ERASURE = "(SELECT coalesce(max(seq), 0) FROM erasure)"
 _LAY = """
 INSERT INTO tombstone (digest, erased_ms, erasure) VALUES (?, ?, ?)
 ON CONFLICT (digest) DO UPDATE SET
-  erased_ms = max(erased_ms, excluded.erased_ms), erasure = excluded.erasure
+  erased_ms = max(tombstone.erased_ms, excluded.erased_ms), erasure = excluded.erasure
 """
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
 from geotarget.errors import InvalidInput, Problem
 from geotarget.model import Trace
@@ -38,6 +37,10 @@ MOST_SHOWN = 20_000
 
 _switch = tables.trace_switch
 
+_SWITCH_ON = """
+INSERT INTO trace_switch (device, until_ms) VALUES (?, ?)
+ON CONFLICT (device) DO UPDATE SET until_ms = excluded.until_ms
+"""
 _INSERT = """
 INSERT INTO trace (device, recorded_ms, ts_ms, decided_ms, lng, lat, acc_m, status, moving, stance,
   zone, distance_m, verdict, reason, phase_before, phase_after)
@@ -107,11 +110,7 @@ class Traces:
                 note(connection, now_ms, by, "trace.end", who)
                 return
             note(connection, now_ms, by, "trace.begin", who, {"until_ms": until_ms})
-            connection.execute(
-                insert(_switch)
-                .values(device=device, until_ms=until_ms)
-                .on_conflict_do_update(index_elements=["device"], set_={"until_ms": until_ms})
-            )
+            cursor_of(connection).execute(_SWITCH_ON, (device, until_ms))
 
     def traced_devices(self, now_ms: int) -> frozenset[str]:
         """Return the devices whose pings are to be traced now."""

@@ -12,14 +12,15 @@ SQLite, 2 to 4 µs a key.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from geotarget.model import Arm, BatchWrite, Behaviour, Fired, Profile, Spent
-from geotarget.store import appending, counting, footfall, live, traces
+from geotarget.store import appending, counting, footfall, traces
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
 from geotarget.store.profiles import find_profiles
@@ -39,6 +40,18 @@ SELECT campaign, variant, sent, converted FROM json_each(?) AS asked CROSS JOIN 
 ON campaign = asked.value
 """
 _DECIDED = "SELECT id FROM decision WHERE id IN (SELECT value FROM json_each(?))"
+
+
+class StateLog(Protocol):
+    """Where a batch's states go: `LiveLog`, or the logs of slots."""
+
+    def append(self, connection: sa.Connection, batch: BatchWrite) -> Any:
+        """Write them, inside a write transaction; return what to settle once it is committed."""
+        ...
+
+    def settle(self, done: Any) -> None:
+        """Remember what was written."""
+        ...
 
 
 class Questions:
@@ -115,7 +128,7 @@ class Turn(Questions):
     connection
         Inside a write transaction.
     log
-        The log of live states.
+        The log of live states, or those of the slots that this process owns.
     max_dead_letters, max_traces
         How many are kept; the oldest go first.
     reach_days
@@ -130,7 +143,7 @@ class Turn(Questions):
         self,
         connection: sa.Connection,
         *,
-        log: live.LiveLog,
+        log: StateLog,
         max_dead_letters: int,
         max_traces: int,
         reach_days: int,
@@ -146,7 +159,8 @@ class Turn(Questions):
         self._now_ms = now_ms
         self._sweeps = sweeps
         self._documents: dict[str, bytes | None] = {}
-        self.appended: live.Append | None = None
+        self.appended: Callable[[], None] | None = None
+        """Lets the log believe what this turn did to it; to be called after the commit."""
 
     # -- questions --------------------------------------------------------------------------
 
@@ -190,7 +204,7 @@ class Turn(Questions):
         if self.appended is not None:
             raise ValueError("a turn writes one batch")
         cursor, changes = self._cursor, Counter[str]()
-        self.appended = self._log.append(self._connection, batch)
+        self.appended = partial(self._log.settle, self._log.append(self._connection, batch))
         if batch.transitions or batch.decisions or batch.deliveries:
             transition, decision, delivery = appending.last_seqs(cursor)
             moved = appending.write_transitions(cursor, batch.transitions, transition, changes)

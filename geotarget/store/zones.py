@@ -14,18 +14,20 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from geotarget.errors import InvalidZone, Problem
-from geotarget.model import EntryPolicy, Zone
+from geotarget.model import EntryPolicy, IntArray, Zone
 from geotarget.store import tables
 from geotarget.store.audit import note
-from geotarget.store.database import Database, wall_clock_ms
+from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import from_json, to_json
+from geotarget.store.notices import CATALOG, Listening, notify
 from geotarget.store.pages import Page, check_limit, cut, read_cursor
 
 CHUNK = 5_000
@@ -33,6 +35,7 @@ MOST_NOTED = 50
 """Ids that one audit entry names; its `revision` finds the rest."""
 
 METRES_PER_DEGREE = 111_195.0
+DIGEST_BYTES = 16
 
 _zone = tables.zone
 _tombstone = tables.zone_tombstone
@@ -56,12 +59,25 @@ _COLUMNS = (
     _zone.c.key,
 )
 
+_MARKS = "SELECT id, key, revision, digest FROM zone WHERE active ORDER BY key"
+
 Box = tuple[float, float, float, float]
+
+
+class ZoneMarks(NamedTuple):
+    """What tells the states of active zones apart, in the order of their keys."""
+
+    ids: NDArray[np.object_]
+    key: IntArray
+    revision: IntArray
+    digest: NDArray[np.uint8]
+    """Of all that an author can change, shape (n, 16)."""
 
 
 def raise_revision(connection: sa.Connection) -> int:
     """Return the new revision of the catalogue, inside the transaction of a change."""
     connection.execute(sa.update(tables.catalog).values(revision=tables.catalog.c.revision + 1))
+    notify(connection, CATALOG)
     return _revision(connection)
 
 
@@ -88,6 +104,14 @@ class Zones:
         """Return the revision of the catalogue: 0 when empty, one more with every change."""
         with self._database.read() as connection:
             return _revision(connection)
+
+    def on_catalog_change(self, look: Callable[[], None]) -> Listening:
+        """Call `look` in a thread of its own when somebody has changed the catalogue.
+
+        As far as the database can tell (`notices`): ask for the revision now and then all the same.
+        `look` must not raise. To be stopped before the store is closed.
+        """
+        return self._database.listen([CATALOG], lambda _channel: look())
 
     def put_zones(self, zones: Sequence[Zone], *, by: str = "") -> list[Zone]:
         """Store zones in one transaction; those that are stored just so keep their revision.
@@ -177,6 +201,30 @@ class Zones:
             ).scalars()
             return _zones(rows), list(deleted)
 
+    def zone_marks(self) -> ZoneMarks:
+        """Return what tells the states of the active zones apart; a tenth of reading them."""
+        with self._database.read() as connection:
+            rows = cursor_of(connection).execute(_MARKS).fetchall()
+        ids = np.empty(len(rows), np.object_)
+        ids[:] = [row[0] for row in rows]
+        digests = np.frombuffer(b"".join(row[3] for row in rows), np.uint8)
+        return ZoneMarks(
+            ids,
+            np.array([row[1] for row in rows], np.int64),
+            np.array([row[2] for row in rows], np.int64),
+            digests.reshape(len(rows), DIGEST_BYTES),
+        )
+
+    def zones_of_keys(self, keys: IntArray) -> list[Zone]:
+        """Return the zones with these keys, as far as they are there."""
+        found: list[Zone] = []
+        with self._database.read() as connection:
+            for start in range(0, len(keys), CHUNK):
+                some = keys[start : start + CHUNK].tolist()
+                query = sa.select(*_COLUMNS).where(_zone.c.key.in_(some)).order_by(_zone.c.key)
+                found += _zones(connection.execute(query).all())
+        return found
+
     def zone(self, id: str) -> Zone | None:
         """Return a zone, None when there is none of this id."""
         with self._database.read() as connection:
@@ -214,14 +262,24 @@ class Zones:
         if cursor is not None:
             query = query.where(_zone.c.id > read_cursor(cursor, "zone", str))
         if tag is not None:
-            tags = sa.func.json_each(_zone.c.tags).table_valued("value")
-            query = query.where(sa.exists().where(tags.c.value == tag))
+            query = query.where(_tagged(tag))
         if bbox is not None:
             query = query.where(_meets(*bbox))
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         found = [(zone.id, zone) for zone in _zones(rows)]
         return cut(found, limit, list="zone", place=0, make=lambda row: row[1])
+
+
+def _tagged(tag: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a zone has a tag. Tags are a JSON list of texts, as written here.
+
+    A quote right behind a bracket or a comma begins a text: within one it would be escaped.
+    """
+    text = to_json(tag)
+    return sa.or_(
+        *(sa.func.replace(_zone.c.tags, f"{sign}{text}", "") != _zone.c.tags for sign in "[,")
+    )
 
 
 def _check_ids(zones: Sequence[Zone]) -> None:
@@ -311,7 +369,7 @@ def _rows(zones: Sequence[Zone]) -> list[dict[str, Any]]:
                 "north": north,
                 "properties": to_json(zone.properties),
                 "geometry": geometry,
-                "digest": blake2b(told.encode() + geometry, digest_size=16).digest(),
+                "digest": blake2b(told.encode() + geometry, digest_size=DIGEST_BYTES).digest(),
             }
         )
     return rows

@@ -15,7 +15,7 @@ from geotarget.targeting.hours import validate_hours
 from geotarget.targeting.ledger import Asked, Ledger, asked
 from geotarget.targeting.offer import validate_offer
 from geotarget.targeting.schedule import parse_when, validate_schedule
-from geotarget.targeting.table import CampaignTable, validate_trigger
+from geotarget.targeting.table import CampaignTable, ZoneTags, validate_trigger
 
 __all__ = [
     "EVENT_TYPES",
@@ -26,6 +26,7 @@ __all__ = [
     "Case",
     "Ledger",
     "Moment",
+    "ZoneTags",
     "asked",
     "decide",
     "decision_id",

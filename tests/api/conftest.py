@@ -1,7 +1,8 @@
-"""The API over its real parts: SQLite, engine, pipeline, intake; only the network is left out."""
+"""The API over its real parts: store, engine, pipeline, intake; only the network is left out."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,9 +20,13 @@ from geotarget.catalog import Catalog
 from geotarget.engine.warm import warm
 from geotarget.ingest import Intake, decode_http
 from geotarget.pipeline import Pipeline
+from geotarget.runtime.admitting import token_login
+from geotarget.settings import Settings
 from geotarget.store import Store
+from tests.postgres_server import SECRET_KEY, STORE_VARIABLE, drop_database, make_database
 
 ADMIN = "gt_test_admin_key"
+NATS = "nats://callout:secret@127.0.0.1:4222"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,9 +69,22 @@ class Api:
 
 
 @contextmanager
+def store_in(folder: Path) -> Iterator[Store]:
+    """Open a new database: SQLite's, or one of the server that `python -m tests.postgres_server` names."""
+    server = os.environ.get(STORE_VARIABLE, "")
+    url = make_database(server) if server else f"sqlite:///{folder / 'geotarget.db'}"
+    try:
+        with Store.open(url, secret_key=SECRET_KEY) as store:
+            yield store
+    finally:
+        if server:
+            drop_database(url)
+
+
+@contextmanager
 def running_services(folder: Path) -> Iterator[Services]:
     """Run real services over a new database; pings are committed by the real pipeline."""
-    with Store.open(f"sqlite:///{folder / 'geotarget.db'}") as store:
+    with store_in(folder) as store:
         catalog = Catalog(store)
         intake = Intake(Pipeline(catalog=catalog, store=store).process)
         intake.start()
@@ -76,6 +94,7 @@ def running_services(folder: Path) -> Iterator[Services]:
             decode=decode_http,
             intake=intake,
             admin_key=ADMIN,
+            token_login=token_login(Settings.read(auth_callout_url=NATS), None, "mqtt://nats:1883"),
             version="0.0.test",
         )
         intake.drain()

@@ -83,6 +83,12 @@ def revoke(api: Api) -> None:
     delete(f"/v1/keys/{key.id}")(api)
 
 
+def revoke_token(api: Api) -> None:
+    """Revoke the only token of the device."""
+    (token,) = api.store.device_tokens("d1")
+    delete(f"/v1/devices/d1/tokens/{token.id}")(api)
+
+
 def import_people(api: Api) -> None:
     """Import one profile."""
     line = json.dumps({"id": "anna", "consent": {"marketing": True}})
@@ -91,6 +97,7 @@ def import_people(api: Api) -> None:
 
 
 A_KEY = post("/v1/keys", {"name": "ops", "scopes": ["admin"]}, 201)
+A_TOKEN = post("/v1/devices/d1/tokens", {}, 201)
 A_ZONE = put("/v1/zones/kamppi", square("kamppi"))
 A_PROFILE = put("/v1/profiles/anna", {"consent": {"marketing": True}})
 AN_AUDIENCE = put("/v1/audiences/gold", {"name": "Gold", "rule": "profile.tier == 'gold'"})
@@ -140,6 +147,12 @@ WRITES: Mapping[tuple[str, str], tuple[str, Callable[[Api], None], list[Callable
         "trace.begin",
         post("/v1/devices/d1/trace", {"for_s": 60}),
         [],
+    ),
+    ("POST", "/v1/devices/{id:path}/tokens"): ("device_token.create", A_TOKEN, []),
+    ("DELETE", "/v1/devices/{id:path}/tokens/{token}"): (
+        "device_token.revoke",
+        revoke_token,
+        [A_TOKEN],
     ),
     ("DELETE", "/v1/devices/{id:path}/trace"): ("trace.end", delete("/v1/devices/d1/trace"), []),
     ("POST", "/v1/deliveries:replay"): (

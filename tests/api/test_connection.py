@@ -42,6 +42,19 @@ from tests.api.conftest import Api
             id="your own",
         ),
         pytest.param(
+            {"mqtt": "mqtts://us:hidden@broker.example.com",
+             "auth_callout_url": "nats://callout:hidden@broker.example.com:4222"},
+            "mqtts://broker.example.com:8883",
+            {"access": "token", "username": "{device}", "client_id": "{device}"},
+            id="your own, which asks",
+        ),
+        pytest.param(
+            {"mqtt": "mqtt://us:hidden@broker.example.com", "mqtt_device_access": "device"},
+            "mqtt://broker.example.com:1883",
+            {"access": "device", "username": "{device}", "client_id": "{device}"},
+            id="your own, which was told the passwords",
+        ),
+        pytest.param(
             {"message_max_pings": 7, "message_max_bytes": 2048}, "mqtt://[2001:db8::1]:1883",
             {"host": "2001:db8::1", "message_pings": 7, "message_bytes": 2048},
             id="bounds",

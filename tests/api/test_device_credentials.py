@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from geotarget.ingest.device_access import DeviceLogins
+from geotarget.runtime.admitting import password_login
 from geotarget.runtime.brokers import device_login
 from geotarget.settings import Settings
 from tests.api.conftest import Api
@@ -31,6 +32,28 @@ def test_the_password_is_the_one_that_the_broker_knows(
     assert api.call("POST", "/v1/devices/phone-1/credentials", expect=200) == first
     other = api.call("POST", "/v1/devices/phone-2/credentials", expect=200)
     assert other["password"] != first["password"]
+
+
+def test_at_a_broker_of_ones_own(api_with: Callable[..., Api], tmp_path: Path) -> None:
+    """Mosquitto, which was told the passwords: its address, without the login of the ingest."""
+    chosen = Settings.read(
+        data=tmp_path, mqtt="mqtts://ingest:geheim@broker.example", mqtt_device_access="device"
+    )
+    api = api_with(device_login=password_login(chosen, None))
+    login = api.call("POST", "/v1/devices/phone-1/credentials", expect=200)
+    assert login["url"] == "mqtts://broker.example:8883"
+    assert login["password"] == DeviceLogins.of(tmp_path).password("phone-1")
+    for other in (
+        Settings.read(data=tmp_path, mqtt_device_access="device"),
+        Settings.read(data=tmp_path, mqtt="mqtt://broker.example"),
+        Settings.read(
+            data=tmp_path,
+            mqtt="mqtt://broker.example",
+            mqtt_device_access="device",
+            auth_callout_url="nats://broker.example:4222",
+        ),
+    ):
+        assert password_login(other, None) is None
 
 
 def test_a_name_that_mqtt_cannot_carry_is_refused(

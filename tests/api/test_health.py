@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from geotarget.api import Check
+from geotarget.api import Check, create_watched
 from geotarget.api.problems import TABLE, row_of
 from geotarget.errors import GeotargetError, SettingsError, StoreError
 from geotarget.store import Store
@@ -56,6 +56,21 @@ def test_metrics_are_prometheus(lasting: Api) -> None:
     assert "geotarget_zone_index_version" in plain.text
     asked = lasting.client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
     assert asked.headers["content-type"].startswith("application/openmetrics-text")
+
+
+def test_probes_have_an_application_of_their_own() -> None:
+    """The three, without a key, and nothing else."""
+    checks = [Check("database", ok=True)]
+    client = TestClient(create_watched(lambda: checks))
+    assert client.get("/livez").json() == {"status": "alive"}
+    assert client.get("/readyz").json()["status"] == "ready"
+    checks.append(Check("broker", ok=False, detail="no line"))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"][1]["detail"]) == (503, "no line")
+    assert answer.headers["cache-control"] == "no-store"
+    assert "geotarget_zone_index_version" in client.get("/metrics").text
+    assert client.post("/metrics").status_code == 405
+    assert client.get("/v1/zones").status_code == 404
 
 
 def test_every_error_of_ours_has_a_row() -> None:

@@ -10,6 +10,7 @@ import pytest
 from geotarget.api import OperatorSetting
 from geotarget.settings import Settings
 from geotarget.settings.shown import SHOWN, WHETHER, shown
+from geotarget.store.schema import head
 from tests.api.conftest import Api
 from tests.api.documents import campaign, square
 
@@ -26,6 +27,8 @@ def test_no_secret_path_or_address_is_shown(tmp_path: Path) -> None:
         "secret_key": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=",
         "mqtt": "mqtts://user:hunter2@broker.example:8883",
         "mqtt_device_password": "hunter3",
+        "auth_callout_url": "nats://callout:hunter4@broker.example:4222",
+        "auth_callout_seed": "SA-very-secret-seed",
         "tls_certificate": str(tmp_path / "certificate.pem"),
         "tls_key": str(tmp_path / "key.pem"),
         "data": tmp_path,
@@ -59,7 +62,7 @@ def test_settings_are_for_administrators(api_with: Callable[..., Api]) -> None:
     """Version, revision of the tables, each setting with its variable; nobody else sees them."""
     api = api_with(operator=shown(Settings.read(retention_history_days=30)))
     answer = api.call("GET", "/v1/settings", expect=200)
-    assert (api.services.version, "0006") == (answer["version"], answer["database_revision"])
+    assert (api.services.version, head()) == (answer["version"], answer["database_revision"])
     kept = {each["variable"]: each for each in answer["settings"]}
     history = kept["GEOTARGET_RETENTION_HISTORY_DAYS"]
     assert ("retention", 30, 90) == (history["about"], history["value"], history["default"])

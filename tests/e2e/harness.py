@@ -225,7 +225,9 @@ class Phones:
     between connecting and the broker's answer overtake them, as one phone would not.
     """
 
-    def __init__(self, host: str, port: int, name: str = "phones") -> None:
+    def __init__(
+        self, host: str, port: int, name: str = "phones", login: tuple[str, str] | None = None
+    ) -> None:
         self.acknowledged = 0
         self.sent = 0
         self._lock = threading.Condition()
@@ -237,6 +239,8 @@ class Phones:
             clean_session=False,
             protocol=mqtt.MQTTv311,
         )
+        if login is not None:
+            self.client.username_pw_set(*login)
         self.client.max_inflight_messages_set(200)
         self.client.max_queued_messages_set(0)
         self.client.reconnect_delay_set(1, 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.harness import ADMIN_KEY, Node, Receiver, campaign, eventually, free_ports, square
+from tests.postgres_server import SECRET_KEY
 
 pytestmark = pytest.mark.e2e
 
@@ -21,7 +22,7 @@ HERE = {"lng": 24.94, "lat": 60.17}
 
 
 @contextlib.contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(folder: Path, url: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run one command of geotarget until the block ends; it must stop cleanly."""
     log = folder / f"{arguments[0]}.log"
     with log.open("wb") as out:
@@ -32,6 +33,8 @@ def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             env={
                 **os.environ,
                 "GEOTARGET_DATA": str(folder),
+                "GEOTARGET_DATABASE_URL": url,
+                "GEOTARGET_SECRET_KEY": SECRET_KEY,
                 "GEOTARGET_ADMIN_KEY": ADMIN_KEY,
                 "GEOTARGET_WEBHOOK_ALLOW_CIDRS": "127.0.0.0/8",
             },
@@ -53,15 +56,15 @@ def running(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_three_processes_do_what_one_does(
-    tmp_path: Path, mosquitto: str, receiver: Receiver
+    tmp_path: Path, database_url: str, mosquitto: str, receiver: Receiver
 ) -> None:
     """A ping by HTTP to `serve` goes over the broker to `ingest`, its offer out by `deliver`."""
     (port,) = free_ports(1)
     node = Node(data=tmp_path, port=port, mqtt_port=0)
     with (
-        running(tmp_path, "serve", "--port", str(port), "--mqtt", mosquitto),
-        running(tmp_path, "ingest", "--mqtt", mosquitto),
-        running(tmp_path, "deliver"),
+        running(tmp_path, database_url, "serve", "--port", str(port), "--mqtt", mosquitto),
+        running(tmp_path, database_url, "ingest", "--mqtt", mosquitto),
+        running(tmp_path, database_url, "deliver"),
     ):
         node.put("/v1/endpoints/e", {"url": receiver.url, "secret": receiver.secret})
         node.put("/v1/campaigns/c", campaign("e"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from geotarget.ingest import EmbeddedBroker
-from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, Phone, Recorder
+from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, NatsServer, Phone, Recorder
 
 
 @pytest.fixture
@@ -72,6 +72,15 @@ def embedded(tmp_path: Path) -> Iterator[EmbeddedBroker]:
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A running NATS server that maps the topics of devices to slots."""
+    server = NatsServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -14,6 +15,8 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from geotarget.errors import StoreError
+from geotarget.ingest.listening import answers
+from geotarget.ingest.nats_server import find_server
 from geotarget.model import Outcome, PingBatch, Rejected
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -58,6 +61,15 @@ class Recorder:
     def seconds(self) -> list[int]:
         """Fix times in order of processing, in whole seconds."""
         return [ts // 1000 for batch in self.batches for ts in batch.ts.tolist()]
+
+    @property
+    def pings(self) -> list[tuple[str, int]]:
+        """Devices and fix times, in order of processing; also while more come."""
+        return [
+            (device, ts // 1000)
+            for batch in list(self.batches)
+            for device, ts in zip(batch.device, batch.ts.tolist(), strict=True)
+        ]
 
     @property
     def devices(self) -> list[str]:
@@ -173,3 +185,52 @@ class Phone:
             self.client.loop_stop()
         except AttributeError:
             assert self.client._thread is None  # paho's thread ended in the midst of it
+
+
+class NatsServer:
+    """A server with the shipped configuration of the cluster, alone, on free ports."""
+
+    def __init__(self, folder: Path, *, ack_wait_s: float = 1.0) -> None:
+        self.folder = folder
+        self.client_port, self.port = find_port(), find_port()
+        self.url = f"mqtt://ingest:for-ingest@127.0.0.1:{self.port}"
+        self.admin_url = f"nats://admin:for-admin@127.0.0.1:{self.client_port}"
+        self.login = ("device", "for-device")
+        self.config = folder / "nats.conf"
+        text = (REPOSITORY / "services" / "nats" / "nats-cluster.conf").read_text()
+        text = re.sub(r"\ncluster \{.*?\n\}\n", "\n", text, flags=re.DOTALL)
+        text = text.replace("stream_replicas: 3", "stream_replicas: 1")
+        text = text.replace('"0.0.0.0"', '"127.0.0.1"').replace("http: $NATS_HTTP\n", "")
+        self.config.write_text(text.replace('ack_wait: "3s"', f'ack_wait: "{ack_wait_s}s"'))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        log = self.folder / "nats.log"
+        environment = {
+            "NATS_SERVER_NAME": "alone",
+            "NATS_CLIENT_PORT": str(self.client_port),
+            "NATS_MQTT_PORT": str(self.port),
+            "NATS_STORE": str(self.folder / "store"),
+            **{
+                f"NATS_{name.upper()}_PASSWORD": f"for-{name}"
+                for name in ("admin", "ingest", "device", "callout")
+            },
+        }
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [str(find_server(None)), "-c", str(self.config)],
+                stdout=out,
+                stderr=out,
+                env={**os.environ, **environment},
+            )
+        deadline = time.monotonic() + DEADLINE_S
+        pause = threading.Event()
+        while not answers("127.0.0.1", self.port):
+            assert self.process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            pause.wait(0.01)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -14,8 +15,11 @@ import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from geotarget.ingest import Intake, MqttSource
-from tests.ingest.harness import DEADLINE_S, SHIPPED, Eventually, Mosquitto, Recorder
+from geotarget.ingest import Intake, MqttSource, SlotSource
+from geotarget.ingest.broker_url import BrokerUrl
+from geotarget.ingest.slots import ALL_SLOTS, slot_client_id, slot_of, slot_topic
+from geotarget.ingest.sys_topics import read_figures
+from tests.ingest.harness import DEADLINE_S, SHIPPED, Eventually, Mosquitto, Recorder, find_port
 
 pytestmark = pytest.mark.mosquitto
 
@@ -277,3 +281,55 @@ def test_names_that_are_no_topic_level_reach_nothing(
         assert odd.publish(topic, 1) == NOT_AUTHORIZED
     assert app("a").publish("pings/a", 9) == 0
     eventually(lambda: recorder.seconds == [9])
+
+
+@pytest.fixture
+def slotted(guarded: Mosquitto) -> tuple[Mosquitto, int]:
+    """The same with the second listener that README.md has for workers; and its port."""
+    text = (SHIPPED / "README.md").read_text()
+    (block,) = re.findall(r"```\n(listener 1884 .*?)```", text, flags=re.DOTALL)
+    port = find_port()
+    guarded.stop()
+    block = f"{block.replace('1884', str(port))}\nsys_interval 1\n"
+    guarded.config.write_text(guarded.config.read_text() + block)
+    guarded.start()
+    return guarded, port
+
+
+def test_slots_at_the_listener_of_the_workers(
+    slotted: tuple[Mosquitto, int], recorder: Recorder, eventually: Any
+) -> None:
+    """Devices reach their slot, others' topics not; nobody takes a slot's session over."""
+    broker, port = slotted
+    url = f"mqtt://ingest:pw-ingest@127.0.0.1:{port}"
+    intake = Intake(recorder.process, max_age_s=0.005)
+    worker = SlotSource(url, intake, slots=ALL_SLOTS, clean=ALL_SLOTS)
+    intake.start()
+    worker.start()
+    taken = slot_client_id(slot_of("a"), BrokerUrl.parse(url))
+    apps = [App(broker.port, "a"), App(broker.port, "b", client_id=taken)]
+    try:
+        eventually(lambda: worker.health() == (True, ""))
+        a, b = apps
+        assert a.publish(slot_topic("a"), 1) == 0
+        assert b.publish(slot_topic("a"), 2) == NOT_AUTHORIZED
+        apps.append(App(broker.port, "a"))
+        assert apps[-1].publish(f"slots/{(slot_of('a') + 1) % 64}/a", 3) == 0
+        assert apps[-1].publish(slot_topic("a"), 4) == 0
+        eventually(lambda: recorder.count == 2)
+        eventually(lambda: len(recorder.rejected) == 1)
+        assert (recorder.devices, recorder.seconds) == (["a", "a"], [1, 4])
+        assert f"belongs to slot {slot_of('a')}" in recorder.rejected[0].detail
+        figures: dict[str, str] = {}
+
+        def counted() -> bool:
+            figures.update(read_figures(BrokerUrl.parse(url)))
+            return int(figures["clients connected"]) >= 64
+
+        eventually(counted)
+        assert figures["version"].startswith("mosquitto")
+        assert worker._sessions[slot_of("a")].connections == 1
+    finally:
+        for each in apps:
+            each.close()
+        assert worker.stop() is True

@@ -18,9 +18,18 @@ import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from geotarget.errors import SettingsError
-from geotarget.ingest import EmbeddedBroker, Intake, MqttSource, paho_framing
+from geotarget.ingest import EmbeddedBroker, Intake, MqttSource, SlotSource, paho_framing
 from geotarget.ingest.paho_framing import CallbackClient, FramingClient
-from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, Phone, Recorder, find_port
+from geotarget.ingest.slots import slot_of, slot_topic
+from tests.ingest.harness import (
+    DEADLINE_S,
+    Eventually,
+    Mosquitto,
+    NatsServer,
+    Phone,
+    Recorder,
+    find_port,
+)
 from tests.ingest.test_paho_framing import CONNACK, Peer
 
 
@@ -45,27 +54,45 @@ class Station:
         )
         options.setdefault("reconnect_s", (0.05, 0.2))
         options.setdefault("ack_wait_s", 1.0)
-        self.source = MqttSource(url, self.intake, **options)
+        self.source: Any
+        if "slots" in options:
+            clean = options["slots"] if options.pop("clean", True) else ()
+            self.source = SlotSource(url, self.intake, clean=clean, **options)
+        else:
+            self.source = MqttSource(url, self.intake, **options)
         self.intake.start()
         self.source.start()
         self.stopped: bool | None = None
 
     @property
+    def session(self) -> MqttSource:
+        """The one that the device d1 comes over."""
+        found = self.source._sessions[slot_of("d1")] if self.slotted else self.source
+        assert isinstance(found, MqttSource)
+        return found
+
+    @property
+    def slotted(self) -> bool:
+        return isinstance(self.source, SlotSource)
+
+    @property
     def client(self) -> Any:
-        assert self.source._link is not None
-        return self.source._link.client
+        assert self.session._link is not None
+        return self.session._link.client
 
     def crash(self) -> None:
         """End as kill -9 would: the socket closes without a word, nothing is acknowledged."""
-        link = self.source._link
-        assert link is not None
-        link._closed = True
-        link.client.acknowledge = lambda *_: None
-        link.client._sock.shutdown(socket.SHUT_RDWR)
-        link.client._state = paho_framing.paho._ConnectionState.MQTT_CS_DISCONNECTED
-        self.source._stopping.set()
-        self.source.wake.set()
-        self.source._keeper.join()
+        sessions = list(self.source._sessions.values()) if self.slotted else [self.source]
+        for session in sessions:
+            link = session._link
+            link._closed = True
+            link.client.acknowledge = lambda *_: None
+            link.client._sock.shutdown(socket.SHUT_RDWR)
+            link.client._state = paho_framing.paho._ConnectionState.MQTT_CS_DISCONNECTED
+            session._stopping.set()
+            session.wake.set()
+        for session in sessions:
+            session._keeper.join()
 
     def stop(self) -> bool:
         if self.stopped is None:
@@ -91,13 +118,21 @@ def station(recorder: Recorder, eventually: Eventually) -> Iterator[Callable[...
 
 
 class Broker:
-    """Either kind of broker, as far as these tests need it."""
+    """Either kind of broker, and one session or several, as far as these tests need it."""
 
-    def __init__(self, real: Mosquitto | EmbeddedBroker) -> None:
+    def __init__(self, real: Mosquitto | EmbeddedBroker | NatsServer, *, slotted: bool) -> None:
         self.real = real
         self.port = real.port
         self.url = real.url
-        self.client_id = "ingest-1" if isinstance(real, Mosquitto) else real.client_id
+        self.slotted = slotted
+        self.login = real.login if isinstance(real, NatsServer) else None
+        mapped = not slotted or isinstance(real, NatsServer)
+        self.topic = "pings/d1" if mapped else slot_topic("d1")
+        self.session: dict[str, Any] = {"client_id": "ingest-1"}
+        if isinstance(real, EmbeddedBroker):
+            self.session = {"client_id": real.client_id}
+        if slotted:
+            self.session = {"slots": [0, slot_of("d1"), 63]}
         self.protocol = (
             MQTTProtocolVersion.MQTTv5
             if isinstance(real, Mosquitto)
@@ -105,39 +140,53 @@ class Broker:
         )
 
 
-@pytest.fixture(params=[pytest.param("mosquitto", marks=pytest.mark.mosquitto), "nats"])
+@pytest.fixture(
+    params=[
+        pytest.param("mosquitto", marks=pytest.mark.mosquitto),
+        "nats",
+        pytest.param("mosquitto-slots", marks=pytest.mark.mosquitto),
+        "nats-slots",
+    ]
+)
 def broker(request: pytest.FixtureRequest) -> Broker:
-    """A running broker: Debian's mosquitto, and the embedded one."""
-    name = "mosquitto" if request.param == "mosquitto" else "embedded"
-    return Broker(request.getfixturevalue(name))
+    """A running broker: Debian's mosquitto, and NATS, with one session and with slots."""
+    kind, _, slots = request.param.partition("-")
+    nats = "nats_server" if slots else "embedded"
+    name = "mosquitto" if kind == "mosquitto" else nats
+    return Broker(request.getfixturevalue(name), slotted=bool(slots))
 
 
 def test_everything_arrives_in_order(
     broker: Broker, station: Any, recorder: Recorder, make_phone: Any, eventually: Eventually
 ) -> None:
     """Singles, arrays, OwnTracks and poison, QoS 0 and 1: all of it arrives, in order."""
-    here = station(broker.url, client_id=broker.client_id)
+    here = station(broker.url, **broker.session)
     assert isinstance(here.client, FramingClient)
     assert here.client._protocol == broker.protocol
-    phone: Phone = make_phone(broker.port)
+    phone: Phone = make_phone(broker.port, login=broker.login)
     for second in range(1, 501):
-        phone.publish("pings/d1", ping(second))
-    phone.publish("pings/d1", "[" + ",".join(ping(second) for second in range(501, 601)) + "]")
-    phone.publish("pings/d1", "poison")
+        phone.publish(broker.topic, ping(second))
+    phone.publish(broker.topic, "[" + ",".join(ping(second) for second in range(501, 601)) + "]")
+    phone.publish(broker.topic, "poison")
     phone.settle(502)
     eventually(lambda: recorder.count == 600)
-    phone.publish("owntracks/anna/phone", '{"_type": "location", "tst": 601, "lat": 1, "lon": 2}')
-    phone.publish("owntracks/anna/phone", '{"_type": "lwt", "tst": 1}')
+    if broker.slotted:  # OwnTracks does not know of slots
+        phone.publish(broker.topic, ping(601))
+        phone.publish(broker.topic, "")
+    else:
+        tracked = '{"_type": "location", "tst": 601, "lat": 1, "lon": 2}'
+        phone.publish("owntracks/anna/phone", tracked)
+        phone.publish("owntracks/anna/phone", '{"_type": "lwt", "tst": 1}')
     phone.settle(504)
     eventually(lambda: here.intake.stats.messages == 504)
     # On its own: NATS lets QoS 0 overtake what it stores first.
-    phone.publish("pings/d1", ping(602), qos=0)
+    phone.publish(broker.topic, ping(602), qos=0)
     eventually(lambda: recorder.count == 602)
     assert here.stop() is True
     assert recorder.seconds == list(range(1, 603))
     assert [letter.reason for letter in recorder.rejected] == ["json"]
     assert here.intake.stats.ignored == 1
-    assert recorder.devices[600] == "anna/phone"
+    assert recorder.devices[600] == ("d1" if broker.slotted else "anna/phone")
 
 
 def test_without_framing_everything_arrives_too(
@@ -150,11 +199,11 @@ def test_without_framing_everything_arrives_too(
 ) -> None:
     """A paho that lacks a private name is slower, not broken."""
     monkeypatch.setattr(paho_framing, "NEEDED", ("_not_there",))
-    here = station(broker.url, client_id=broker.client_id, capacity=50)
+    here = station(broker.url, **broker.session, capacity=50)
     assert isinstance(here.client, CallbackClient)
-    phone: Phone = make_phone(broker.port)
+    phone: Phone = make_phone(broker.port, login=broker.login)
     for second in range(1, 301):
-        phone.publish("pings/d1", ping(second))
+        phone.publish(broker.topic, ping(second))
     phone.settle(300)
     eventually(lambda: recorder.count == 300)
     assert here.stop() is True
@@ -166,10 +215,10 @@ def test_nothing_is_acknowledged_before_the_commit(
 ) -> None:
     """What was in hand when the ingest died comes again: no acknowledgement had left."""
     recorder.open.clear()
-    here = station(broker.url, client_id=broker.client_id, capacity=500)
-    phone: Phone = make_phone(broker.port)
+    here = station(broker.url, **broker.session, capacity=500)
+    phone: Phone = make_phone(broker.port, login=broker.login)
     for second in range(1, 201):
-        phone.publish("pings/d1", ping(second))
+        phone.publish(broker.topic, ping(second))
     phone.settle(200)
     eventually(lambda: here.intake.stats.waiting == 200)
     here.crash()
@@ -177,7 +226,7 @@ def test_nothing_is_acknowledged_before_the_commit(
     here.stop()
     recorder.batches.clear()
 
-    again = station(broker.url, client_id=broker.client_id, clean=False)
+    again = station(broker.url, **broker.session, clean=False)
     eventually(lambda: recorder.count == 200)
     assert recorder.seconds == list(range(1, 201))
     eventually(lambda: again.client.unacknowledged == 0)
@@ -187,17 +236,17 @@ def test_a_clean_stop_leaves_nothing_behind(
     broker: Broker, station: Any, recorder: Recorder, make_phone: Any, eventually: Eventually
 ) -> None:
     """After a clean stop the next run gets what came meanwhile, once, and nothing else."""
-    here = station(broker.url, client_id=broker.client_id)
-    phone: Phone = make_phone(broker.port)
+    here = station(broker.url, **broker.session)
+    phone: Phone = make_phone(broker.port, login=broker.login)
     for second in range(1, 51):
-        phone.publish("pings/d1", ping(second))
+        phone.publish(broker.topic, ping(second))
     phone.settle(50)
     eventually(lambda: recorder.count == 50)
     assert here.stop() is True
     for second in range(51, 101):
-        phone.publish("pings/d1", ping(second))
+        phone.publish(broker.topic, ping(second))
     phone.settle(100)
-    station(broker.url, client_id=broker.client_id, clean=True)
+    station(broker.url, **broker.session, clean=True)
     eventually(lambda: recorder.count >= 100)
     assert recorder.seconds == list(range(1, 101))
 
@@ -207,10 +256,10 @@ def test_unclean_restart_applies_in_fix_time_order(
 ) -> None:
     """Old unacknowledged pings and new ones, however they come, are applied by fix time."""
     recorder.open.clear()
-    here = station(broker.url, client_id=broker.client_id)
-    phone: Phone = make_phone(broker.port)
+    here = station(broker.url, **broker.session)
+    phone: Phone = make_phone(broker.port, login=broker.login)
     for second in range(1, 101):
-        phone.publish("pings/d1", ping(second))
+        phone.publish(broker.topic, ping(second))
     phone.settle(100)
     eventually(lambda: here.intake.stats.waiting == 100)
     here.crash()
@@ -218,12 +267,12 @@ def test_unclean_restart_applies_in_fix_time_order(
     here.stop()
     recorder.batches.clear()
     for second in range(101, 201):
-        phone.publish("pings/d1", ping(second))
+        phone.publish(broker.topic, ping(second))
     phone.settle(200)
 
-    again = station(broker.url, client_id=broker.client_id, clean=False)
+    again = station(broker.url, **broker.session, clean=False)
     for second in range(201, 251):
-        phone.publish("pings/d1", ping(second))
+        phone.publish(broker.topic, ping(second))
     eventually(lambda: recorder.count >= 250)
     assert recorder.seconds[:250] == list(range(1, 251))
     eventually(lambda: again.client.unacknowledged == 0)
@@ -235,10 +284,10 @@ def test_a_stop_under_load_is_not_clean_and_loses_nothing(
 ) -> None:
     """What the broker has sent and we left lying makes the stop unclean; it comes again."""
     recorder.open.clear()
-    here = station(broker.url, client_id=broker.client_id, capacity=20)
-    phone: Phone = make_phone(broker.port)
+    here = station(broker.url, **broker.session, capacity=20)
+    phone: Phone = make_phone(broker.port, login=broker.login)
     for second in range(1, 401):
-        phone.publish("pings/d1", ping(second))
+        phone.publish(broker.topic, ping(second))
     phone.settle(400)
     eventually(lambda: here.intake.stats.waiting == 20)
     stopping = threading.Thread(target=here.stop)
@@ -247,7 +296,7 @@ def test_a_stop_under_load_is_not_clean_and_loses_nothing(
     stopping.join()
     left = 400 - recorder.count
     assert left > 0
-    again = station(broker.url, client_id=broker.client_id, clean=bool(here.stopped))
+    again = station(broker.url, **broker.session, clean=bool(here.stopped))
     eventually(lambda: set(recorder.seconds) == set(range(1, 401)))
     assert again.intake.stats.messages >= left
 
@@ -257,10 +306,10 @@ def test_flow_control_bounds_the_queue(
 ) -> None:
     """A thousand messages while the commit hangs: never more than the capacity is in hand."""
     recorder.open.clear()
-    here = station(broker.url, client_id=broker.client_id, capacity=100)
-    phone: Phone = make_phone(broker.port)
+    here = station(broker.url, **broker.session, capacity=100)
+    phone: Phone = make_phone(broker.port, login=broker.login)
     for second in range(1, 1001):
-        phone.publish("pings/d1", ping(second))
+        phone.publish(broker.topic, ping(second))
     phone.settle(1000)
     eventually(lambda: here.intake.stats.waiting == 100)
     recorder.open.set()
@@ -273,15 +322,15 @@ def test_a_lost_connection_is_made_again(
     broker: Broker, station: Any, recorder: Recorder, make_phone: Any, eventually: Eventually
 ) -> None:
     """The socket dies under load: what was unacknowledged comes again, nothing is lost."""
-    here = station(broker.url, client_id=broker.client_id)
-    phone: Phone = make_phone(broker.port)
+    here = station(broker.url, **broker.session)
+    phone: Phone = make_phone(broker.port, login=broker.login)
     for second in range(1, 2001):
-        phone.publish("pings/d1", ping(second))
+        phone.publish(broker.topic, ping(second))
         if second == 1000:
             here.client._sock.shutdown(socket.SHUT_RDWR)
     phone.settle(2000)
     eventually(lambda: set(recorder.seconds) == set(range(1, 2001)))
-    eventually(lambda: here.source.connections == 2)
+    eventually(lambda: here.session.connections == 2)
     eventually(lambda: here.source.health() == (True, ""))
     eventually(lambda: here.client.unacknowledged == 0)
 

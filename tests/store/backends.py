@@ -6,7 +6,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+import psycopg
+
 from geotarget.store import Store
+from tests.postgres_server import SECRET_KEY, drop_database
 
 
 class Backend(Protocol):
@@ -48,3 +51,42 @@ class SqliteBackend:
         """Close whatever is still open."""
         for store in self._opened:
             store.close()
+
+
+class PostgresBackend:
+    """A database of its own on a server that all tests share.
+
+    Parameters
+    ----------
+    url
+        Of a database with all tables, for this test alone.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._opened: list[Store] = []
+
+    def open(self, **options: Any) -> Store:
+        """Open it; closed at the end of the test at the latest."""
+        options.setdefault("secret_key", SECRET_KEY)
+        store = Store.open(self.url, **options)
+        self._opened.append(store)
+        return store
+
+    def bytes(self) -> list[bytes]:
+        """Return what it holds, as `COPY` writes it."""
+        with psycopg.connect(self.url) as connection:
+            names = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            ).fetchall()
+            held = []
+            for (name,) in names:
+                with connection.cursor().copy(f"COPY {name} TO STDOUT (FORMAT binary)") as copy:
+                    held.append(b"".join(bytes(each) for each in copy))
+        return held
+
+    def close(self) -> None:
+        """Close whatever is still open, and drop it."""
+        for store in self._opened:
+            store.close()
+        drop_database(self.url)

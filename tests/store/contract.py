@@ -15,6 +15,7 @@ from contract_catalogue import (
     ZonesContract,
 )
 from contract_conversions import ConversionsContract
+from contract_device_tokens import DeviceTokensContract
 from contract_erasure import ErasureContract
 from contract_history import HistoryContract
 from contract_keys import KeysContract, RunsContract
@@ -22,6 +23,7 @@ from contract_ordering import OrderingContract
 from contract_outbox import OutboxContract
 from contract_people import ImportsContract, PeopleContract, ProfilesContract
 from contract_replays import ReplaysContract
+from contract_slots import SlotsContract
 from contract_targeting import TargetingContract
 from contract_traces import TracesContract
 
@@ -46,7 +48,9 @@ class StoreContract(
     PeopleContract,
     ImportsContract,
     KeysContract,
+    DeviceTokensContract,
     RunsContract,
+    SlotsContract,
 ):
     """Everything that a store must do."""
 

@@ -184,7 +184,7 @@ def test_throw_away_database(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("postgresql://localhost/x", "no store for 'postgresql'"),
+        ("mysql://localhost/x", "no store for 'mysql'"),
         ("not a url", "can't be read"),
         ("sqlite:////nowhere/at/all/store.db", "is no folder"),
     ],
@@ -222,11 +222,9 @@ def test_old_library_is_named() -> None:
         sqlite_version = "3.40.1"
         sqlite_version_info = (3, 40, 1)
 
-    from geotarget.store import database
-
     with capture_logs() as logs:
-        database.warn_if_old(Old)  # type: ignore[arg-type]
-        database.warn_if_old(type("New", (), {"sqlite_version_info": (3, 51, 3)}))  # type: ignore[arg-type]
+        warn_if_old(Old)  # type: ignore[arg-type]
+        warn_if_old(type("New", (), {"sqlite_version_info": (3, 51, 3)}))  # type: ignore[arg-type]
     (line,) = logs
     assert ("warning", "3.40.1") == (line["log_level"], line["version"])
     assert "corrupt" in line["risk"]

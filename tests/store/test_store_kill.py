@@ -16,6 +16,7 @@ from recounted import every, recounted, stored
 
 from geotarget.model import Fired
 from geotarget.store import Store
+from tests.postgres_server import SECRET_KEY
 
 OWNERS = {"phone-0": "p", "phone-1": "p"}
 """Of whom the writer below says that they are one person."""
@@ -27,7 +28,7 @@ from geotarget.model import BatchWrite
 from geotarget.store import Store
 from records import at, decision, delivery, member, transition
 
-with Store.open(sys.argv[2], log_rows=5) as store:
+with Store.open(sys.argv[2], log_rows=5, secret_key=sys.argv[4]) as store:
     start = int(sys.argv[3])
     for number in range(start, start + 100_000):
         movers = [f"phone-{(number * 7 + step) % 40}" for step in range(10)]
@@ -64,7 +65,7 @@ with Store.open(sys.argv[2], log_rows=5) as store:
 def write_until_killed(url: str, start: int, batches: int, delay_bytes: int) -> int:
     """Let a child write batches, kill it after some, return the number of the last one it told."""
     child = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(Path(__file__).parent), url, str(start)],
+        [sys.executable, "-c", WRITER, str(Path(__file__).parent), url, str(start), SECRET_KEY],
         stdout=subprocess.PIPE,
     )
     assert child.stdout is not None
@@ -80,14 +81,14 @@ def write_until_killed(url: str, start: int, batches: int, delay_bytes: int) -> 
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
-def test_kill_nine(tmp_path: Path, kills: int) -> None:
+def test_kill_nine(database_url: str, kills: int) -> None:
     """Kills in a row: all that was told is there, each batch whole or not at all."""
     random = Random(kills)
-    url = f"sqlite:///{tmp_path / 'store.db'}"
+    url = database_url
     start = 0
     for _ in range(kills):
         told = write_until_killed(url, start, random.randrange(3, 25), random.randrange(400_000))
-        with Store.open(url, log_rows=5) as store:
+        with Store.open(url, log_rows=5, secret_key=SECRET_KEY) as store:
             newest = store.transitions_page(limit=1).items[0]
             last = (newest.ts_ms - at(0)) // 1000
             assert told <= last <= told + 1  # the last one may be committed but not yet told

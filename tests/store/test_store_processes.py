@@ -12,6 +12,7 @@ from records import attempt, batch, delivery, member
 
 from geotarget.model import BatchWrite
 from geotarget.store import Store
+from tests.postgres_server import SECRET_KEY
 
 DELIVERIES = 2_000
 THREADS, PROCESSES = 4, 2
@@ -24,7 +25,7 @@ import threading
 from geotarget.store import Store
 from test_store_processes import send
 
-with Store.open(sys.argv[2]) as store:
+with Store.open(sys.argv[2], secret_key=sys.argv[3]) as store:
     print("ready", flush=True)
     sys.stdin.readline()
     for name in send(store):
@@ -48,10 +49,10 @@ def send(store: Store) -> list[str]:
         )
 
 
-def test_nothing_is_claimed_twice_within_its_lease(tmp_path: Path) -> None:
+def test_nothing_is_claimed_twice_within_its_lease(database_url: str) -> None:
     """Four threads and two processes send each delivery exactly once, while ingest writes."""
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    with Store.open(url) as store:
+    url = database_url
+    with Store.open(url, secret_key=SECRET_KEY) as store:
         wanted = [
             delivery(number, webhook_id=f"offer_{number}", endpoint=("crm", "till")[number % 2])
             for number in range(DELIVERIES)
@@ -59,7 +60,7 @@ def test_nothing_is_claimed_twice_within_its_lease(tmp_path: Path) -> None:
         store.write_batch(BatchWrite(deliveries=wanted))
         children = [
             subprocess.Popen(
-                [sys.executable, "-c", SENDER, str(Path(__file__).parent), url],
+                [sys.executable, "-c", SENDER, str(Path(__file__).parent), url, SECRET_KEY],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -114,9 +115,9 @@ def test_nothing_is_claimed_twice_within_its_lease(tmp_path: Path) -> None:
         assert (["phone"], (written - 1).to_bytes(8, "big")) == store.load_devices()
 
 
-def test_threads_of_all_kinds_at_once(tmp_path: Path) -> None:
+def test_threads_of_all_kinds_at_once(database_url: str) -> None:
     """Batches, catalogue, keys, claims and pages from eight threads end in a consistent store."""
-    with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as store:
+    with Store.open(database_url, secret_key=SECRET_KEY) as store:
         errors: list[BaseException] = []
 
         def work(start: int) -> None:

@@ -30,7 +30,8 @@ from records import (
 from geotarget.errors import StoreError
 from geotarget.model import Behaviour, Decision, Fired, Profile, Stay
 from geotarget.store import Store, current_revision, migrate
-from geotarget.store.database import Database, cursor_of
+from geotarget.store.database import cursor_of
+from geotarget.store.opening import open_database
 from geotarget.store.schema import head
 from geotarget.store.tables import metadata
 
@@ -69,7 +70,7 @@ def schema_of(connection: sa.Connection) -> list[str]:
 def test_migrations_lead_to_the_tables_of_the_code(url: str, tmp_path: Path) -> None:
     """What the migrations make is, word for word, what the code says that the tables are."""
     migrate(url)
-    migrated, described = Database(url), Database(f"sqlite:///{tmp_path / 'other.db'}")
+    migrated, described = open_database(url), open_database(f"sqlite:///{tmp_path / 'other.db'}")
     with described.write() as connection:
         metadata.create_all(connection)
     with migrated.read() as one, described.read() as other:
@@ -232,6 +233,32 @@ def test_database_of_the_fifth_version_is_brought_over(url: str, tmp_path: Path)
     assert head() == current_revision(url)
 
 
+def test_database_of_the_sixth_version_is_brought_over(url: str, tmp_path: Path) -> None:
+    """What it held is there, and devices can have tokens.
+
+    `r0006.sql` is a dump of what the last version of that schema wrote, under the key of the bytes
+    0 to 31.
+    """
+    with closing(sqlite3.connect(tmp_path / "store.db")) as old:
+        old.executescript((Path(__file__).parent / "r0006.sql").read_text())
+    assert "0006" == current_revision(url)
+    key = base64.b64encode(bytes(range(32))).decode()
+    with Store.open(url, now_ms=lambda: at(200), secret_key=key) as store:
+        (crm,) = store.endpoints()
+        assert ({"X-Till": "7"}, (5.0, 60.0), True, "cell") == (
+            crm.headers, crm.delays_s, crm.ordered, crm.position,
+        )  # fmt: skip
+        assert [transition(number) for number in (4, 2, 1)] == store.transitions_page().items
+        (erased,) = store.erasures_page().items
+        assert (1, 1) == (erased.devices, erased.counts["states"])
+        assert (4, "") == (store.verify_audit().entries, store.verify_audit().broken)
+        assert ["till"] == [each.name for each in store.keys()]
+        plain, token = store.create_device_token("phone-1", by="ops")
+        assert token == store.find_device_token("phone-1", plain, at(200))
+        assert (5, "") == (store.verify_audit().entries, store.verify_audit().broken)
+    assert head() == current_revision(url)
+
+
 def test_opening_again_keeps_everything(url: str) -> None:
     """Migrating a database that is up to date changes nothing."""
     with Store.open(url) as store:
@@ -251,7 +278,7 @@ def test_without_migration(url: str, tmp_path: Path) -> None:
 def test_older_database_without_migration(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An older database is named as such."""
     migrate(url)
-    monkeypatch.setattr("geotarget.store.schema.head", lambda: "0009")
+    monkeypatch.setattr("geotarget.store.schema.head", lambda: "9000")
     with pytest.raises(StoreError, match="is older than this geotarget: run `geotarget migrate`"):
         Store.open(url, migrate=False)
 
@@ -260,7 +287,7 @@ def test_older_database_without_migration(url: str, monkeypatch: pytest.MonkeyPa
 def test_newer_database(url: str, may_migrate: bool) -> None:
     """A database of a later version is left alone, and the message says so."""
     migrate(url)
-    database = Database(url)
+    database = open_database(url)
     with database.write() as connection:
         cursor_of(connection).execute("UPDATE alembic_version SET version_num = '9999'")
     database.close()
@@ -281,7 +308,7 @@ def test_failed_migration_leaves_nothing(url: str, monkeypatch: pytest.MonkeyPat
     with pytest.raises(RuntimeError, match="half-way"):
         Store.open(url)
     monkeypatch.undo()
-    database = Database(url)
+    database = open_database(url)
     with database.read() as connection:
         assert [] == schema_of(connection)
     database.close()

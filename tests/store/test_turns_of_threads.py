@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from geotarget.store.database import Database, cursor_of
+from geotarget.store.opening import open_database
 
 COUNTERS = [f"counter {number}" for number in range(40)]
 COUNT = "UPDATE counter SET value = value + ? WHERE name = ?"
@@ -17,7 +18,7 @@ COUNT = "UPDATE counter SET value = value + ? WHERE name = ?"
 @pytest.fixture
 def database() -> Iterator[Database]:
     """A throw-away database with some counters."""
-    database = Database("sqlite://")
+    database = open_database("sqlite://")
     with database.write() as connection:
         connection.exec_driver_sql("CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER)")
         rows = [(name, 0) for name in COUNTERS]

@@ -19,6 +19,7 @@ const ACCESS = {
   open: "Open: everybody who reaches the broker may publish for any device. Good for trying; the operator can ask for passwords.",
   password: "One password for all devices, user device. Your operator knows it.",
   device: "Each device has a password of its own, and its id is user name and client id. Your back end asks for it, with a key of scope devices:write, and hands it to the phone.",
+  token: "Each device has a token of its own, and its id is user name and client id. Your back end has it made, with a key of scope devices:write, and hands it to the phone.",
   broker: "Your own broker says who may publish; its operator knows user and password.",
 };
 
@@ -31,9 +32,10 @@ export function Connect() {
     setDevice(typed.trim());
     setLogin(null);
   };
+  const logins = { device: (path) => post(`${path}/credentials`), token: tokenFor };
   const ask = async () => {
     try {
-      setLogin(await post(`/v1/devices/${piece(device)}/credentials`));
+      setLogin(await logins[value.mqtt.access](`/v1/devices/${piece(device)}`));
     } catch (refused) {
       complain(refused);
     }
@@ -57,15 +59,20 @@ export function Connect() {
         <header><h2>Try it</h2></header>
         <div class="row low-row">
           <${Text} label="Device" hint="1 to 64 of A-Z, a-z, 0-9, _ and -" wrong=${usable ? "" : "Such an id can't be a part of a topic."} value=${device} onValue=${named} spellcheck=${false} autocomplete="off" />
-          ${value.mqtt.access === "device" && may("devices:write") && !login && html`<${Button} icon="key-round" disabled=${!usable} onClick=${ask}>Show its password<//>`}
+          ${value.mqtt.access in logins && may("devices:write") && !login && html`<${Button} icon="key-round" disabled=${!usable} onClick=${ask}>${value.mqtt.access === "token" ? "Make a token for an hour" : "Show its password"}<//>`}
         </div>
-        ${login && html`<div><h3>Password of ${login.username}</h3><div class="row"><code class="secret">${login.password}</code><${Copy} text=${login.password} /></div></div>`}
+        ${login && html`<div><h3>${value.mqtt.access === "token" ? "Token" : "Password"} of ${login.username}</h3><div class="row"><code class="secret">${login.password}</code><${Copy} text=${login.password} /></div></div>`}
         ${usable &&
         html`<${Lines} title="MQTT" text=${published(value.mqtt, device)} />
           <${Lines} title="HTTP" text=${posted(value.http, device)} />
           <${Lines} title="Payload" text=${JSON.stringify({ ts: Math.floor(Date.now() / 1000), ...FIX }, null, 2)} />`}
       </section>
       ${usable && html`<${Arrival} key=${device} device=${device} />`}`}`;
+}
+
+async function tokenFor(path) {
+  const made = await post(`${path}/tokens`, { name: "console", valid_s: 3600 });
+  return { username: made.login.username, password: made.token };
 }
 
 function Lines({ title, text }) {
@@ -95,6 +102,7 @@ function published(mqtt, device) {
     broker: ' -u "$MQTT_USER" -P "$MQTT_PASSWORD"',
     password: ` -u device -P "$MQTT_PASSWORD"`,
     device: ` -i ${device} -u ${device} -P "$MQTT_PASSWORD"`,
+    token: ` -i ${device} -u ${device} -P "$MQTT_PASSWORD"`,
   }[mqtt.access];
   return `mosquitto_pub -h ${hostOf(mqtt)} -p ${mqtt.port}${mqtt.tls ? " --tls-use-os-certs" : ""}${login} \\
   -q 1 -t '${own(mqtt.topic)}' \\

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Integer, LargeBinary
+
+from geotarget.store.column_types import NUMBER, Text
 
 revision = "0001"
 down_revision = None
-
-NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = sa.MetaData()
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float
+
+from geotarget.store.column_types import NO, NUMBER, Text
 
 revision = "0002"
 down_revision = "0001"
-
-NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = sa.MetaData()
 
@@ -50,8 +50,8 @@ trace = sa.Table(
 
 def upgrade() -> None:
     """Add the columns and make the tables."""
-    no, nothing = sa.text("0"), sa.text("''")
-    op.add_column("zone", Column("pending_enters", Boolean, nullable=False, server_default=no))
+    nothing = sa.text("''")
+    op.add_column("zone", Column("pending_enters", Boolean, nullable=False, server_default=NO))
     op.add_column("zone", Column("exit_buffer_m", Float))
     op.add_column("transition", Column("distance_m", Float))
     op.add_column("transition", Column("accuracy_m", Float))

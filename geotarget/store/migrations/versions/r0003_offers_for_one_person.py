@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary
+
+from geotarget.store.column_types import NUMBER, Text
 
 revision = "0003"
 down_revision = "0002"
-
-NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = sa.MetaData()
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy import BigInteger, Column, Float, Integer, Text
+from sqlalchemy import BigInteger, Column, Float, Integer
+
+from geotarget.store.column_types import Text
 
 revision = "0005"
 down_revision = "0004"

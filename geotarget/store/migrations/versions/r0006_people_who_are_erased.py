@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, Text
+from sqlalchemy import BigInteger, Boolean, Column, LargeBinary
+
+from geotarget.store.column_types import NO, NUMBER, Text
 
 revision = "0006"
 down_revision = "0005"
 
-_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
-
 
 def upgrade() -> None:
     """Add columns, tables and an index."""
-    nothing, no = sa.text("''"), sa.text("0")
+    nothing = sa.text("''")
     op.add_column("endpoint", Column("headers", Text, nullable=False, server_default=nothing))
     op.add_column("endpoint", Column("delays_s", Text))
-    op.add_column("endpoint", Column("ordered", Boolean, nullable=False, server_default=no))
+    op.add_column("endpoint", Column("ordered", Boolean, nullable=False, server_default=NO))
     op.add_column("endpoint", Column("position", Text, nullable=False, server_default=nothing))
-    op.add_column("delivery", Column("ordered", Boolean, nullable=False, server_default=no))
+    op.add_column("delivery", Column("ordered", Boolean, nullable=False, server_default=NO))
     in_order = sa.text("state = 'pending' AND ordered")
     op.create_index(
         "delivery_in_order",
@@ -33,7 +33,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "erasure",
-        Column("seq", _NUMBER, primary_key=True),
+        Column("seq", NUMBER, primary_key=True),
         Column("id", Text, nullable=False, unique=True),
         Column("erased_ms", BigInteger, nullable=False),
         Column("receipt", Text, nullable=False),
@@ -43,6 +43,6 @@ def upgrade() -> None:
         "tombstone",
         Column("digest", LargeBinary, primary_key=True),
         Column("erased_ms", BigInteger, nullable=False, index=True),
-        Column("erasure", _NUMBER, nullable=False, index=True),
+        Column("erasure", NUMBER, nullable=False, index=True),
         sqlite_with_rowid=False,
     )

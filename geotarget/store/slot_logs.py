@@ -1,0 +1,140 @@
+"""The logs of the slots that a worker owns, and the fence in front of them.
+
+The same interface as `LiveLog`, for batches that touch many slots: one row for each slot in one
+statement. The fence costs one query a batch; what follows is written under the epochs that it saw,
+because the rows of the leases stay locked until the commit.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from geotarget.model import BatchWrite, MemberRow
+from geotarget.store.database import cursor_of
+from geotarget.store.leases import SlotsLost
+from geotarget.store.live_log import Append, LiveLog
+from geotarget.store.tombstones import LAST_ERASURE
+
+_FENCE = f"""
+SELECT slot, epoch, {LAST_ERASURE} FROM slot_lease WHERE owner = ? /*postgresql FOR SHARE*/
+"""  # noqa: S608 - our own text
+_INSERT = "INSERT INTO slot_log (slot, seq, devices, members, states) VALUES (?, ?, ?, ?, ?)"
+
+
+@dataclass(slots=True)
+class SlotAppends:
+    """What a transaction did to the logs; `SlotLogs.settle` believes it once it is committed."""
+
+    of: list[tuple[LiveLog, Append]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a batch says about one slot."""
+
+    devices: list[str] = field(default_factory=list)
+    states: list[bytes] = field(default_factory=list)
+    put: list[MemberRow] = field(default_factory=list)
+    removed: list[tuple[str, str]] = field(default_factory=list)
+
+
+class SlotLogs:
+    """The logs of one worker. Not thread-safe: used inside write transactions.
+
+    Parameters
+    ----------
+    owner
+        The worker, as the leases know it.
+    slot_of
+        The slot of a device.
+    max_rows, max_bytes
+        How long the log of each slot may grow before it is folded.
+    """
+
+    def __init__(
+        self, owner: str, slot_of: Callable[[str], int], *, max_rows: int, max_bytes: int
+    ) -> None:
+        self._owner = owner
+        self._slot_of = slot_of
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._epochs: dict[int, int] = {}
+        self._logs: dict[int, LiveLog] = {}
+
+    def take(self, epochs: Mapping[int, int]) -> None:
+        """Write into these slots from now on, under these epochs."""
+        for slot, epoch in epochs.items():
+            self._epochs[slot] = epoch
+            self._logs[slot] = LiveLog(
+                max_rows=self._max_rows, max_bytes=self._max_bytes, slot=slot
+            )
+
+    def leave(self, slots: Sequence[int]) -> None:
+        """Write into these slots no more."""
+        for slot in slots:
+            self._epochs.pop(slot, None)
+            self._logs.pop(slot, None)
+
+    def append(self, connection: sa.Connection, batch: BatchWrite) -> SlotAppends:
+        """Write a batch's states into the logs, and fold what has become too old.
+
+        Raises
+        ------
+        SlotsLost
+            Slots of the batch, or others that this worker believes to own, are others' by now.
+        ValueError
+            `device_states` can't be divided among `devices`.
+        """
+        cursor = cursor_of(connection)
+        rows = cursor.execute(_FENCE, (self._owner,)).fetchall()
+        there = {slot: epoch for slot, epoch, _ in rows}
+        parts = self._parts(batch)
+        lost = {slot for slot, epoch in self._epochs.items() if there.get(slot) != epoch}
+        lost |= parts.keys() - self._epochs.keys()
+        if lost:
+            raise SlotsLost(lost)
+        done, new = SlotAppends(), []
+        for slot, part in parts.items():
+            log = self._logs[slot]
+            log.follow(cursor, log.last_seq, rows[0][2])
+            append, row = log.prepare(
+                cursor,
+                BatchWrite(
+                    devices=part.devices,
+                    device_states=b"".join(part.states),
+                    members_put=part.put,
+                    members_removed=part.removed,
+                ),
+            )
+            done.of.append((log, append))
+            if row is not None:
+                new.append((slot, *row))
+        cursor.executemany(_INSERT, new)
+        return done
+
+    def settle(self, done: SlotAppends) -> None:
+        """Remember what was appended and folded: its transaction is committed."""
+        for log, append in done.of:
+            log.settle(append)
+
+    def _parts(self, batch: BatchWrite) -> dict[int, _Part]:
+        slot_of, count = self._slot_of, len(batch.devices)
+        if count and (len(batch.device_states) % count or not batch.device_states):
+            raise ValueError(
+                f"{len(batch.device_states)} bytes of state can't be divided among {count} devices"
+            )
+        width = len(batch.device_states) // count if count else 0
+        parts: defaultdict[int, _Part] = defaultdict(_Part)
+        for at, device in enumerate(batch.devices):
+            part = parts[slot_of(device)]
+            part.devices.append(device)
+            part.states.append(batch.device_states[at * width : (at + 1) * width])
+        for row in batch.members_put:
+            parts[slot_of(row.device)].put.append(row)
+        for device, zone in batch.members_removed:
+            parts[slot_of(device)].removed.append((device, zone))
+        return dict(sorted(parts.items()))

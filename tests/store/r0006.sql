@@ -1,0 +1,499 @@
+BEGIN TRANSACTION;
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+INSERT INTO "alembic_version" VALUES('0006');
+CREATE TABLE api_key (
+	id TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	digest BLOB NOT NULL, 
+	scopes TEXT NOT NULL, 
+	created_ms BIGINT NOT NULL, 
+	expires_ms BIGINT, 
+	last_used_ms BIGINT, 
+	revoked_ms BIGINT, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "api_key" VALUES('Xe6WCo5VwiiB','till',X'26AD3E9519BDF3AFE671EB052163335ED30678677EEA76E7C3644D4532FB3D90','["pings:write"]',1767268900000,NULL,NULL,NULL);
+CREATE TABLE arm (
+	campaign TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	sent BIGINT NOT NULL, 
+	converted BIGINT NOT NULL, 
+	PRIMARY KEY (campaign, variant)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "arm" VALUES('campaign-0','b',2,0);
+INSERT INTO "arm" VALUES('campaign-1','b',2,0);
+CREATE TABLE attempt (
+	seq INTEGER NOT NULL, 
+	delivery INTEGER NOT NULL, 
+	started_ms BIGINT NOT NULL, 
+	attempt INTEGER NOT NULL, 
+	duration_ms INTEGER NOT NULL, 
+	state TEXT NOT NULL, 
+	next_attempt_ms BIGINT NOT NULL, 
+	status INTEGER, 
+	error TEXT NOT NULL, 
+	answer TEXT NOT NULL, 
+	PRIMARY KEY (seq), 
+	UNIQUE (delivery, started_ms, attempt), 
+	FOREIGN KEY(delivery) REFERENCES delivery (seq) ON DELETE CASCADE
+);
+INSERT INTO "attempt" VALUES(1,1,1767268802000,1,30,'delivered',0,204,'','ok');
+INSERT INTO "attempt" VALUES(2,2,1767268803000,1,30,'failed',0,204,'','ok');
+CREATE TABLE audience (
+	id TEXT NOT NULL, 
+	revision BIGINT NOT NULL, 
+	name TEXT NOT NULL, 
+	description TEXT NOT NULL, 
+	rule TEXT NOT NULL, 
+	PRIMARY KEY (id)
+);
+CREATE TABLE audit (
+	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	at_ms BIGINT NOT NULL, 
+	actor TEXT NOT NULL, 
+	action TEXT NOT NULL, 
+	subject TEXT NOT NULL, 
+	detail TEXT NOT NULL
+, digest BLOB DEFAULT (x'') NOT NULL);
+INSERT INTO "audit" VALUES(1,1767268900000,'cli','zone.put','kamppi','{"revision":1}',X'1370EE3DF51867917D8AF375456C4EED76F77747DAE198F55479679832E84463');
+INSERT INTO "audit" VALUES(2,1767268900000,'maija','endpoint.put','crm','{"revision":2}',X'B1994A308DB4C6EF582B337EB5B5C76DF980724841C6C28B47C1879BE42FEB8D');
+INSERT INTO "audit" VALUES(3,1767268900000,'ops','profile.erase','erasure_3565e965907c16e80a9fd0cc','{"of":"profile:9359a683943bf71b833a2858549b65991a720adbd876d2d838c32be538332f41"}',X'6958F0ACBCB08E75A540507ECCD1B1DA219BC11D09033222E5816BCC7F125114');
+INSERT INTO "audit" VALUES(4,1767268900000,'ops','key.create','Xe6WCo5VwiiB','{"name":"till","scopes":["pings:write"],"expires_ms":null}',X'E39457153FE0BC5CB1EE228AE0D9203C61B90D0B93696A713082BDEFD48849AC');
+CREATE TABLE behaviour (
+	profile TEXT NOT NULL, 
+	changed_ms BIGINT NOT NULL, 
+	state BLOB NOT NULL, 
+	PRIMARY KEY (profile)
+);
+INSERT INTO "behaviour" VALUES('phone-1',1767268900000,X'86A866697273745F6D73CF0000019B796DD9E8A76C6173745F6D73CF0000019B796DD9E8AC7669736974735F746F74616C01AC6F66666572735F746F74616C01A5737461797381A67A6F6E652D319192CF0000019B796DD9E8FFA568656172649198CF0000019B796DD9E8AA63616D706169676E2D31D9203031396237393664643965383634363536333639363436353634303030303030D9203031396237393664643965383736363937333639373430303030303030303030A67A6F6E652D31A162C2CF0000019B9D7A5DE8');
+INSERT INTO "behaviour" VALUES('phone-2',1767268900000,X'86A866697273745F6D73CF0000019B796DDDD0A76C6173745F6D73CF0000019B796DDDD0AC7669736974735F746F74616C01AC6F66666572735F746F74616C01A5737461797381A67A6F6E652D329192CF0000019B796DDDD0FFA568656172649198CF0000019B796DDDD0AA63616D706169676E2D30D9203031396237393664646464303634363536333639363436353634303030303030D9203031396237393664646464303736363937333639373430303030303030303030A67A6F6E652D32A162C2CF0000019B9D7A61D0');
+INSERT INTO "behaviour" VALUES('phone-4',1767268900000,X'86A866697273745F6D73CF0000019B796DE5A0A76C6173745F6D73CF0000019B796DE5A0AC7669736974735F746F74616C01AC6F66666572735F746F74616C01A5737461797381A67A6F6E652D319192CF0000019B796DE5A0FFA568656172649198CF0000019B796DE5A0AA63616D706169676E2D30D9203031396237393664653561303634363536333639363436353634303030303030D9203031396237393664653561303736363937333639373430303030303030303030A67A6F6E652D31A162C2CF0000019B9D7A69A0');
+CREATE TABLE budget_spent (
+	campaign TEXT NOT NULL, 
+	day TEXT NOT NULL, 
+	offers BIGINT NOT NULL, 
+	cost_micros BIGINT NOT NULL, 
+	PRIMARY KEY (campaign, day)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "budget_spent" VALUES('campaign-0','',2,100000);
+INSERT INTO "budget_spent" VALUES('campaign-0','2025-12-31',2,100000);
+INSERT INTO "budget_spent" VALUES('campaign-1','',2,100000);
+INSERT INTO "budget_spent" VALUES('campaign-1','2025-12-31',2,100000);
+CREATE TABLE campaign (
+	id TEXT NOT NULL, 
+	version INTEGER NOT NULL, 
+	document TEXT NOT NULL, 
+	PRIMARY KEY (id)
+);
+CREATE TABLE campaign_profile (
+	campaign TEXT NOT NULL, 
+	profile TEXT NOT NULL, 
+	last_fired_ms BIGINT NOT NULL, 
+	fired INTEGER NOT NULL, 
+	PRIMARY KEY (campaign, profile)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "campaign_profile" VALUES('campaign-0','phone-2',1767268802000,1);
+INSERT INTO "campaign_profile" VALUES('campaign-0','phone-4',1767268804000,1);
+INSERT INTO "campaign_profile" VALUES('campaign-1','phone-1',1767268801000,1);
+CREATE TABLE campaign_version (
+	campaign TEXT NOT NULL, 
+	version INTEGER NOT NULL, 
+	changed_ms BIGINT NOT NULL, 
+	document TEXT NOT NULL, 
+	PRIMARY KEY (campaign, version)
+);
+CREATE TABLE catalog (
+	one INTEGER NOT NULL CHECK (one = 1), 
+	revision BIGINT NOT NULL, 
+	PRIMARY KEY (one)
+);
+INSERT INTO "catalog" VALUES(1,2);
+CREATE TABLE conversion (
+	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	id TEXT NOT NULL, 
+	profile TEXT NOT NULL, 
+	device TEXT NOT NULL, 
+	at_ms BIGINT NOT NULL, 
+	received_ms BIGINT NOT NULL, 
+	value_micros BIGINT NOT NULL, 
+	currency TEXT NOT NULL, 
+	category TEXT NOT NULL, 
+	decision TEXT NOT NULL, 
+	campaign TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	zone TEXT NOT NULL, 
+	day TEXT NOT NULL, 
+	held_out BOOLEAN NOT NULL, 
+	by_decision BOOLEAN NOT NULL, 
+	UNIQUE (id)
+);
+CREATE TABLE counter (
+	name TEXT NOT NULL, 
+	value BIGINT NOT NULL, 
+	PRIMARY KEY (name)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "counter" VALUES('attempts',2);
+INSERT INTO "counter" VALUES('dead_letters',0);
+INSERT INTO "counter" VALUES('decisions_fired',4);
+INSERT INTO "counter" VALUES('decisions_refused',0);
+INSERT INTO "counter" VALUES('deliveries_delivered',1);
+INSERT INTO "counter" VALUES('deliveries_expired',0);
+INSERT INTO "counter" VALUES('deliveries_failed',1);
+INSERT INTO "counter" VALUES('deliveries_pending',1);
+INSERT INTO "counter" VALUES('entries',4);
+INSERT INTO "counter" VALUES('transitions',4);
+CREATE TABLE dead_letter (
+	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	source TEXT NOT NULL, 
+	payload BLOB NOT NULL, 
+	reason TEXT NOT NULL, 
+	detail TEXT NOT NULL, 
+	received_ms BIGINT NOT NULL, 
+	position INTEGER
+);
+CREATE TABLE decision (
+	seq INTEGER NOT NULL, 
+	stretch BIGINT NOT NULL, 
+	id TEXT NOT NULL, 
+	campaign TEXT NOT NULL, 
+	campaign_version INTEGER NOT NULL, 
+	transition TEXT NOT NULL, 
+	device TEXT NOT NULL, 
+	profile TEXT NOT NULL, 
+	zone TEXT NOT NULL, 
+	gate TEXT NOT NULL, 
+	reason TEXT NOT NULL, 
+	decided_ms BIGINT NOT NULL, 
+	inputs TEXT NOT NULL, 
+	variant TEXT, 
+	offer TEXT, 
+	expires_ms BIGINT, passed TEXT DEFAULT '{}' NOT NULL, language TEXT DEFAULT '' NOT NULL, visit TEXT DEFAULT '' NOT NULL, cost_micros BIGINT DEFAULT 0 NOT NULL, day TEXT DEFAULT '' NOT NULL, budget_day TEXT DEFAULT '' NOT NULL, counts_until_ms BIGINT DEFAULT 0 NOT NULL, 
+	PRIMARY KEY (seq), 
+	UNIQUE (id)
+);
+INSERT INTO "decision" VALUES(1,0,'019b796dd9e864656369646564000000','campaign-1',1,'019b796dd9e86576656e740000000000','phone-1','phone-1','zone-1','fired','every gate let it pass',1767268801000,'{"seen":1,"of":["a",2.5,null]}','b','{"title":"A bun for 2 €"}',1767272401000,'{"consent":{"consent.marketing":true}}','sv','019b796dd9e876697369740000000000',50000,'2026-01-01','2025-12-31',1767873601000);
+INSERT INTO "decision" VALUES(2,0,'019b796dddd064656369646564000000','campaign-0',1,'019b796dddd06576656e740000000000','phone-2','phone-2','zone-2','fired','every gate let it pass',1767268802000,'{"seen":2,"of":["a",2.5,null]}','b','{"title":"A bun for 2 €"}',1767272402000,'{"consent":{"consent.marketing":true}}','sv','019b796dddd076697369740000000000',50000,'2026-01-01','2025-12-31',1767873602000);
+INSERT INTO "decision" VALUES(4,0,'019b796de5a064656369646564000000','campaign-0',1,'019b796de5a06576656e740000000000','phone-4','phone-4','zone-1','fired','every gate let it pass',1767268804000,'{"seen":4,"of":["a",2.5,null]}','b','{"title":"A bun for 2 €"}',1767272404000,'{"consent":{"consent.marketing":true}}','sv','019b796de5a076697369740000000000',50000,'2026-01-01','2025-12-31',1767873604000);
+CREATE TABLE delivery (
+	seq INTEGER NOT NULL, 
+	stretch BIGINT NOT NULL, 
+	webhook_id TEXT NOT NULL, 
+	endpoint TEXT NOT NULL, 
+	type TEXT NOT NULL, 
+	device TEXT NOT NULL, 
+	zone TEXT NOT NULL, 
+	campaign TEXT NOT NULL, 
+	created_ms BIGINT NOT NULL, 
+	expires_ms BIGINT, 
+	state TEXT NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	next_attempt_ms BIGINT NOT NULL, 
+	status INTEGER, 
+	finished_ms BIGINT, ordered BOOLEAN DEFAULT 0 NOT NULL, 
+	PRIMARY KEY (seq), 
+	UNIQUE (webhook_id, endpoint)
+);
+INSERT INTO "delivery" VALUES(1,0,'offer_019b796dd9e864656369646564000000','crm','offer.triggered','phone-1','zone-1','campaign-1',1767268801000,1767272401000,'delivered',1,0,204,1767268802030,0);
+INSERT INTO "delivery" VALUES(2,0,'offer_019b796dddd064656369646564000000','crm','offer.triggered','phone-2','zone-2','campaign-0',1767268802000,1767272402000,'failed',1,0,204,1767268803030,0);
+INSERT INTO "delivery" VALUES(4,0,'offer_019b796de5a064656369646564000000','crm','offer.triggered','phone-4','zone-1','campaign-0',1767268804000,1767272404000,'pending',0,1767268804000,NULL,NULL,0);
+CREATE TABLE delivery_body (
+	delivery INTEGER NOT NULL, 
+	body BLOB NOT NULL, 
+	PRIMARY KEY (delivery), 
+	FOREIGN KEY(delivery) REFERENCES delivery (seq) ON DELETE CASCADE
+);
+INSERT INTO "delivery_body" VALUES(1,X'7B226E756D626572223A20317D');
+INSERT INTO "delivery_body" VALUES(2,X'7B226E756D626572223A20327D');
+INSERT INTO "delivery_body" VALUES(4,X'7B226E756D626572223A20347D');
+CREATE TABLE device (
+	device TEXT NOT NULL, 
+	state BLOB NOT NULL, 
+	PRIMARY KEY (device)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE endpoint (
+	id TEXT NOT NULL, 
+	revision BIGINT NOT NULL, 
+	url TEXT NOT NULL, 
+	secret TEXT NOT NULL, 
+	description TEXT NOT NULL, 
+	events TEXT, 
+	disabled_reason TEXT NOT NULL, previous_secret TEXT DEFAULT '' NOT NULL, previous_until_ms BIGINT DEFAULT 0 NOT NULL, failing_since_ms BIGINT, rate_per_s FLOAT, concurrency INTEGER, headers TEXT DEFAULT '' NOT NULL, delays_s TEXT, ordered BOOLEAN DEFAULT 0 NOT NULL, position TEXT DEFAULT '' NOT NULL, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "endpoint" VALUES('crm',2,'https://crm.example.com/hook','gAAAAABrA4gWas5ew9l34R1c9gJ2nNHIyfBZxHC6p6CBIz-rQvhVomBan2ATV9B76aiNyGeUbzUgKPdnliZ-QlRe79kmNpn1MdovCS9__ufq7l_OXXMWvPbNYAzQexN2p1bCbtCjnUgy','',NULL,'','',0,NULL,NULL,NULL,'gAAAAABrA4gWThJDMoV6NkrAHbNsZsdJmMyEBJzL043P7RgxtsCeaoKy8j_apEKtAEmp09ucvLXNG5mtDRmFw8cZzRXeaDo7QA==','[5.0,60.0]',1,'cell');
+CREATE TABLE erasure (
+	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	id TEXT NOT NULL, 
+	erased_ms BIGINT NOT NULL, 
+	receipt TEXT NOT NULL, 
+	UNIQUE (id)
+);
+INSERT INTO "erasure" VALUES(1,'erasure_3565e965907c16e80a9fd0cc',1767268900000,'{"devices":1,"counts":{"behaviour":1,"caps":1,"decisions":1,"deliveries":1,"exposures":1,"links":1,"memberships":1,"profiles":1,"states":1,"transitions":1},"kept":["Sums: results by day, budgets, variants and totals; they name nobody.","Reported conversions, without profile and device, because the totals rest on them.","Keyed digests of the ids, for a time: pings from before that come again are known by them.","This receipt and the audit log, with such a digest in place of the id.","Copies that others hold: receivers of webhooks, backups, exports, logs."],"audit":"6958f0acbcb08e75a540507eccd1b1da219bc11d09033222e5816bcc7f125114"}');
+CREATE TABLE exposure (
+	profile TEXT NOT NULL, 
+	campaign TEXT NOT NULL, 
+	held_out BOOLEAN NOT NULL, 
+	variant TEXT NOT NULL, 
+	first_ms BIGINT NOT NULL, 
+	until_ms BIGINT NOT NULL, 
+	conversions INTEGER DEFAULT 0 NOT NULL, 
+	value_micros BIGINT DEFAULT 0 NOT NULL, 
+	PRIMARY KEY (profile, campaign)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "exposure" VALUES('phone-1','campaign-1',0,'b',1767268801000,1767873601000,0,0);
+INSERT INTO "exposure" VALUES('phone-2','campaign-0',0,'b',1767268802000,1767873602000,0,0);
+INSERT INTO "exposure" VALUES('phone-4','campaign-0',0,'b',1767268804000,1767873604000,0,0);
+CREATE TABLE footfall (
+	cell BIGINT NOT NULL, 
+	day INTEGER NOT NULL, 
+	devices BLOB NOT NULL, 
+	accuracies BLOB NOT NULL, 
+	intervals BLOB NOT NULL, 
+	PRIMARY KEY (cell, day)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE import_job (
+	id TEXT NOT NULL, 
+	state TEXT NOT NULL, 
+	started_ms BIGINT NOT NULL, 
+	changed_ms BIGINT NOT NULL, 
+	rows BIGINT NOT NULL, 
+	stored BIGINT NOT NULL, 
+	refused BIGINT NOT NULL, 
+	problems TEXT NOT NULL, 
+	PRIMARY KEY (id)
+);
+CREATE TABLE live_log (
+	seq INTEGER NOT NULL, 
+	devices BLOB NOT NULL, 
+	members BLOB NOT NULL, 
+	states BLOB NOT NULL, 
+	PRIMARY KEY (seq)
+);
+INSERT INTO "live_log" VALUES(1,X'91A770686F6E652D31',X'929197A770686F6E652D31A67A6F6E652D3102CF0000019B796DD9E8CF0000019B796DD9EDD9203031396237393664643965383736363937333639373430303030303030303030C43001010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010190',X'0000000000000001');
+INSERT INTO "live_log" VALUES(2,X'91A770686F6E652D32',X'929197A770686F6E652D32A67A6F6E652D3202CF0000019B796DDDD0CF0000019B796DDDD5D9203031396237393664646464303736363937333639373430303030303030303030C43002020202020202020202020202020202020202020202020202020202020202020202020202020202020202020202020290',X'0000000000000002');
+INSERT INTO "live_log" VALUES(3,X'90',X'929090',X'');
+INSERT INTO "live_log" VALUES(4,X'91A770686F6E652D34',X'929197A770686F6E652D34A67A6F6E652D3102CF0000019B796DE5A0CF0000019B796DE5A5D9203031396237393664653561303736363937333639373430303030303030303030C43004040404040404040404040404040404040404040404040404040404040404040404040404040404040404040404040490',X'0000000000000004');
+CREATE TABLE membership (
+	device TEXT NOT NULL, 
+	zone TEXT NOT NULL, 
+	phase INTEGER NOT NULL, 
+	since_ms BIGINT NOT NULL, 
+	last_ms BIGINT NOT NULL, 
+	visit TEXT NOT NULL, 
+	state BLOB NOT NULL, 
+	PRIMARY KEY (device, zone)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE profile (
+	id TEXT NOT NULL, 
+	attributes TEXT NOT NULL, 
+	consent TEXT NOT NULL, 
+	changed_ms BIGINT NOT NULL, external_ids TEXT DEFAULT '{}' NOT NULL, quiet_hours TEXT, 
+	PRIMARY KEY (id)
+);
+INSERT INTO "profile" VALUES('anna','{"tier":"gold"}','{}',1767268900000,'{}',NULL);
+CREATE TABLE profile_device (
+	device TEXT NOT NULL, 
+	profile TEXT NOT NULL, 
+	PRIMARY KEY (device)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "profile_device" VALUES('phone-1','anna');
+CREATE TABLE run (
+	role TEXT NOT NULL, 
+	clean BOOLEAN NOT NULL, 
+	started_ms BIGINT NOT NULL, 
+	ended_ms BIGINT, 
+	PRIMARY KEY (role)
+);
+CREATE TABLE secret (
+	name TEXT NOT NULL, 
+	value BLOB NOT NULL, 
+	PRIMARY KEY (name)
+);
+INSERT INTO "secret" VALUES('sealed',X'674141414141427241346757676E4957327062416B30343242686E673365326D6B6A6D476C662D5875383843672D4A6D467337353838486335475172706B6D4439754642484E69673276775664737635367A484747303776384141516F636B4A76673D3D');
+INSERT INTO "secret" VALUES('tombstone',X'A8BB1B8422B6ED4152F2E99DAB4B400332A42296717696C7018C2566DC282DF0');
+CREATE TABLE span (
+	list TEXT NOT NULL, 
+	stretch BIGINT NOT NULL, 
+	min_ms BIGINT NOT NULL, 
+	max_ms BIGINT NOT NULL, 
+	PRIMARY KEY (list, stretch)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "span" VALUES('decision',0,1767268801000,1767268804000);
+INSERT INTO "span" VALUES('delivery',0,1767268801000,1767268804000);
+INSERT INTO "span" VALUES('transition',0,1767268801000,1767268804000);
+CREATE TABLE tally (
+	campaign TEXT NOT NULL, 
+	day TEXT NOT NULL, 
+	zone TEXT NOT NULL, 
+	variant TEXT NOT NULL, 
+	gate TEXT NOT NULL, 
+	count BIGINT NOT NULL, 
+	cost_micros BIGINT NOT NULL, 
+	PRIMARY KEY (campaign, day, zone, variant, gate)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "tally" VALUES('campaign-0','2026-01-01','zone-1','b','fired',1,50000);
+INSERT INTO "tally" VALUES('campaign-0','2026-01-01','zone-2','b','fired',1,50000);
+INSERT INTO "tally" VALUES('campaign-1','2026-01-01','zone-0','b','fired',1,50000);
+INSERT INTO "tally" VALUES('campaign-1','2026-01-01','zone-1','b','delivered',1,0);
+INSERT INTO "tally" VALUES('campaign-1','2026-01-01','zone-1','b','fired',1,50000);
+CREATE TABLE tombstone (
+	digest BLOB NOT NULL, 
+	erased_ms BIGINT NOT NULL, 
+	erasure INTEGER NOT NULL, 
+	PRIMARY KEY (digest)
+)
+ WITHOUT ROWID
+
+;
+INSERT INTO "tombstone" VALUES(X'0468FA124BA05A73142E108CFA6DE64D50E4E447072BAF055EDAF1D0FE309359',1767268900000,1);
+INSERT INTO "tombstone" VALUES(X'9359A683943BF71B833A2858549B65991A720ADBD876D2D838C32BE538332F41',1767268900000,1);
+INSERT INTO "tombstone" VALUES(X'C4714B2930F7453F31C5F205B0B8CB024EB9247A9F2F2034470CA65D000DFBE3',1767268900000,1);
+INSERT INTO "tombstone" VALUES(X'C90B76C59FEA0E5E3E3EA2A7FF834C57FA6C68C7D2D0529B8FB01A2475E7A634',1767268900000,1);
+CREATE TABLE trace (
+	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	device TEXT NOT NULL, 
+	recorded_ms BIGINT NOT NULL, 
+	ts_ms BIGINT NOT NULL, 
+	decided_ms BIGINT NOT NULL, 
+	lng FLOAT NOT NULL, 
+	lat FLOAT NOT NULL, 
+	acc_m FLOAT NOT NULL, 
+	status TEXT NOT NULL, 
+	moving BOOLEAN NOT NULL, 
+	stance TEXT NOT NULL, 
+	zone TEXT NOT NULL, 
+	distance_m FLOAT, 
+	verdict TEXT NOT NULL, 
+	reason TEXT NOT NULL, 
+	phase_before TEXT NOT NULL, 
+	phase_after TEXT NOT NULL
+);
+CREATE TABLE trace_switch (
+	device TEXT NOT NULL, 
+	until_ms BIGINT NOT NULL, 
+	PRIMARY KEY (device)
+)
+ WITHOUT ROWID
+
+;
+CREATE TABLE transition (
+	seq INTEGER NOT NULL, 
+	stretch BIGINT NOT NULL, 
+	id TEXT NOT NULL, 
+	visit TEXT NOT NULL, 
+	device TEXT NOT NULL, 
+	zone TEXT NOT NULL, 
+	zone_revision BIGINT NOT NULL, 
+	kind TEXT NOT NULL, 
+	ts_ms BIGINT NOT NULL, 
+	decided_ms BIGINT NOT NULL, 
+	confidence INTEGER NOT NULL, 
+	p FLOAT NOT NULL, 
+	initial BOOLEAN NOT NULL, 
+	threshold_s INTEGER, 
+	duration_s FLOAT, distance_m FLOAT, accuracy_m FLOAT, reason TEXT DEFAULT '' NOT NULL, 
+	PRIMARY KEY (seq), 
+	UNIQUE (id)
+);
+INSERT INTO "transition" VALUES(1,0,'019b796dd9e86576656e740000000000','019b796dd9e876697369740000000000','phone-1','zone-1',4,'enter',1767268801000,1767268816000,3,0.97,0,NULL,12.5,NULL,NULL,'');
+INSERT INTO "transition" VALUES(2,0,'019b796dddd06576656e740000000000','019b796dddd076697369740000000000','phone-2','zone-2',4,'enter',1767268802000,1767268817000,3,0.97,1,NULL,12.5,NULL,NULL,'');
+INSERT INTO "transition" VALUES(4,0,'019b796de5a06576656e740000000000','019b796de5a076697369740000000000','phone-4','zone-1',4,'enter',1767268804000,1767268819000,3,0.97,1,NULL,12.5,NULL,NULL,'');
+CREATE TABLE zone (
+	"key" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, 
+	id TEXT NOT NULL, 
+	revision BIGINT NOT NULL, 
+	digest BLOB NOT NULL, 
+	name TEXT NOT NULL, 
+	tags TEXT NOT NULL, 
+	priority INTEGER NOT NULL, 
+	entry TEXT NOT NULL, 
+	active BOOLEAN NOT NULL, 
+	sensitive BOOLEAN NOT NULL, 
+	starts_ms BIGINT, 
+	ends_ms BIGINT, 
+	time_zone TEXT NOT NULL, 
+	radius_m FLOAT, 
+	west FLOAT NOT NULL, 
+	south FLOAT NOT NULL, 
+	east FLOAT NOT NULL, 
+	north FLOAT NOT NULL, 
+	properties TEXT NOT NULL, 
+	geometry BLOB NOT NULL, pending_enters BOOLEAN DEFAULT 0 NOT NULL, exit_buffer_m FLOAT, 
+	UNIQUE (id)
+);
+INSERT INTO "zone" VALUES(1,'kamppi',1,X'F121CFC7382736C59C2BCC14CBE8F199','The kamppi','["shop","bakery"]',0,'standard',1,0,NULL,NULL,'UTC',NULL,24.9,60.2,24.91,60.21,'{"name":"The kamppi","special":"bun","nested":{"a":[1,2.5,null]}}',X'010300000001000000050000006666666666E638409A99999999194E40295C8FC2F5E838409A99999999194E40295C8FC2F5E838407B14AE47E11A4E406666666666E638407B14AE47E11A4E406666666666E638409A99999999194E40',0,NULL);
+CREATE TABLE zone_tombstone (
+	id TEXT NOT NULL, 
+	revision BIGINT NOT NULL, 
+	PRIMARY KEY (id)
+)
+ WITHOUT ROWID
+
+;
+CREATE INDEX ix_zone_revision ON zone (revision);
+CREATE INDEX ix_zone_tombstone_revision ON zone_tombstone (revision);
+CREATE INDEX transition_zone ON transition (stretch, zone);
+CREATE INDEX transition_device ON transition (stretch, device);
+CREATE INDEX decision_device ON decision (stretch, device);
+CREATE INDEX decision_zone ON decision (stretch, zone);
+CREATE INDEX decision_fired ON decision (seq) WHERE gate = 'fired';
+CREATE INDEX decision_campaign ON decision (stretch, campaign);
+CREATE INDEX delivery_failed ON delivery (seq) WHERE state = 'failed';
+CREATE INDEX delivery_due ON delivery (endpoint, next_attempt_ms) WHERE state = 'pending';
+CREATE INDEX delivery_endpoint ON delivery (stretch, endpoint);
+CREATE INDEX delivery_device ON delivery (stretch, device);
+CREATE INDEX delivery_zone ON delivery (stretch, zone);
+CREATE INDEX delivery_campaign ON delivery (stretch, campaign);
+CREATE INDEX delivery_oldest ON delivery (created_ms) WHERE state = 'pending';
+CREATE INDEX ix_trace_recorded_ms ON trace (recorded_ms);
+CREATE INDEX trace_device ON trace (device, ts_ms);
+CREATE INDEX ix_profile_device_profile ON profile_device (profile);
+CREATE INDEX exposure_campaign ON exposure (campaign, held_out, variant, conversions);
+CREATE INDEX conversion_campaign ON conversion (campaign, day);
+CREATE INDEX ix_conversion_decision ON conversion (decision);
+CREATE INDEX ix_conversion_profile ON conversion (profile);
+CREATE INDEX footfall_day ON footfall (day);
+CREATE INDEX delivery_in_order ON delivery (endpoint, device, seq) WHERE state = 'pending' AND ordered;
+CREATE INDEX ix_tombstone_erasure ON tombstone (erasure);
+CREATE INDEX ix_tombstone_erased_ms ON tombstone (erased_ms);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('zone',1);
+INSERT INTO "sqlite_sequence" VALUES('audit',4);
+INSERT INTO "sqlite_sequence" VALUES('erasure',1);
+COMMIT;

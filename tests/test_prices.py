@@ -1,0 +1,32 @@
+"""The pages on durability and sizing show what was measured, and what follows from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import prices
+
+
+@pytest.mark.parametrize("page", prices.pages(), ids=lambda page: page.name)
+def test_pages_hold_the_figures(page: Path) -> None:
+    """Tables are what `benchmarks/prices.py` makes of the results; nobody types figures."""
+    text = page.read_text()
+    assert text == prices.written(text, prices.pages()[page])
+
+
+def test_what_was_measured_is_whole() -> None:
+    """Three runs of every choice, by all three stores that keep what was acknowledged."""
+    found = prices.results("durability")
+    for rows in [*found["database"].values(), *found["embedded"].values(), found["mosquitto"]]:
+        assert len(rows) == 2
+        for row in rows.values():
+            assert len(row["runs_per_s"]) == 3
+            assert min(row["runs_per_s"]) <= row["per_s"] <= max(row["runs_per_s"])
+
+
+def test_a_page_without_markers_is_refused() -> None:
+    """Figures go nowhere else."""
+    with pytest.raises(SystemExit, match="no markers"):
+        prices.written("# A page\n", "figures")
