@@ -78,7 +78,8 @@ def hashes() -> None:
     run(
         str(command), "--quiet", "--generate-hashes", "--strip-extras", "--no-config",
         *(f"--no-{each}" for each in unwanted.split()),
-        "--extra", "postgres", "-c", str(CONSTRAINTS), "-o", str(made), str(ROOT / "pyproject.toml"),
+        "--extra", "postgres", "-c", str(CONSTRAINTS), "-o", str(made),
+        str(ROOT / "pyproject.toml"),
     )  # fmt: skip
     HASHED.write_text(HEADER + made.read_text())
     print(f"{HASHED.name}: {len(pins(HASHED))} packages")

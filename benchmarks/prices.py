@@ -62,9 +62,11 @@ def results(name: str) -> dict[str, Any]:
 def durability(found: Mapping[str, Any]) -> str:
     """Return the prices of durability as Markdown."""
     disk, copied = found["disk"], found["backup"]
+    loads = found["load_before"].values()
     where = (
         f"Measured on {found['machine']}, {found['measured']}, beside other work (load "
-        f"{found['load_before']:g}); medians of three runs in turn. This disk flushes 4 KiB in "
+        f"{min(loads):g} to {max(loads):g}), so speeds are low; compare choices with one another, "
+        f"by their runs. Medians of three runs in turn. This disk flushes 4 KiB in "
         f"{disk['flush_ms']:g} ms (median; the slowest of 200 took {disk['slowest_ms']:g}): a "
         "virtual disk with a cache behind it. Measure yours with "
         "`python benchmarks/durability.py --directory /where/the/data/is`."
@@ -92,12 +94,12 @@ def durability(found: Mapping[str, Any]) -> str:
                     for mode, row in rows.items()
                 ),
                 *(
-                    (f"messages of {what} into NATS", f"flushed {how}", *_rate(row))
+                    (f"NATS, {what}: messages", f"flushed {how}", *_rate(row))
                     for what, rows in found["embedded"].items()
                     for how, row in rows.items()
                 ),
                 *(
-                    ("messages of single pings into mosquitto", f"saved {how}", *_rate(row))
+                    ("mosquitto, single pings: messages", f"saved {how}", *_rate(row))
                     for how, row in found.get("mosquitto", {}).items()
                 ),
             ],

@@ -149,7 +149,7 @@ publishes_refused = Counter(
 )
 devices_refused = Counter(
     "geotarget_devices_refused_total",
-    "Connections that the embedded broker refused: unknown device, password or client id.",
+    "Connections of devices that were refused: unknown device, password, token or client id.",
     registry=REGISTRY,
 )
 devices_cut = Counter(

@@ -11,7 +11,7 @@ maps the index compares these with the database and puts every zone anew that di
 them, so a file of another database, of an older state or of a backup that was restored is only
 slow. A damaged file, or one of another version, is built again, with a warning in the log.
 
-Costs, 100,000 zones of 30 vertices: `docs/zones.md` has the figures. Small catalogues are built:
+Costs: `docs/operations.md` has the figures for 100,000 zones. Small catalogues are built:
 below `WORTH_IT` zones there is nothing to win.
 """
 

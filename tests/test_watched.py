@@ -60,9 +60,12 @@ def deliver(folder: Path, port: int, **environment: str) -> Iterator[subprocess.
 
 def test_a_process_without_an_api_can_be_watched(tmp_path: Path, free_port: int) -> None:
     """`deliver` answers all three without a key, nothing else, and stops cleanly beside them."""
-    with deliver(tmp_path, free_port) as process:
+    broker = "mqtt://ingest:a-password@127.0.0.1:1883"
+    with deliver(tmp_path, free_port, GEOTARGET_MQTT=broker) as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("ready ")
+        line = process.stdout.readline()
+        assert line.startswith("ready ")
+        assert "a-password" not in line
         assert (200, '{"status":"alive"}', "application/json") == asked(free_port, "/livez")
         status, body, _ = asked(free_port, "/readyz")
         checks = {each["name"]: each["ok"] for each in json.loads(body)["checks"]}

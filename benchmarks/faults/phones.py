@@ -15,7 +15,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from benchmarks.faults.ledger import Walks
 from benchmarks.faults.row import Broken
@@ -48,11 +48,12 @@ def publication(topic: str, payload: bytes, identifier: int) -> bytes:
     )
 
 
-def connection(client_id: str) -> bytes:
-    """Return a CONNECT with a clean session."""
-    name = client_id.encode()
-    head = b"\0\x04MQTT\x04\x02" + struct.pack(">H", KEEPALIVE_S)
-    return frame(0x10, head + struct.pack(">H", len(name)) + name)
+def connection(client_id: str, login: tuple[str, str] | None = None) -> bytes:
+    """Return a CONNECT with a clean session; `login` is user and password."""
+    flags = 0x02 if login is None else 0xC2
+    head = b"\0\x04MQTT\x04" + bytes([flags]) + struct.pack(">H", KEEPALIVE_S)
+    texts = [each.encode() for each in (client_id, *(login or ()))]
+    return frame(0x10, head + b"".join(struct.pack(">H", len(each)) + each for each in texts))
 
 
 class Phones:
@@ -69,6 +70,10 @@ class Phones:
     messages
         What is sent in the `n`-th place: topic, payload, and as which ping it counts (None: as
         none). By default ping `n` alone.
+    login
+        User and password.
+    other_ports
+        Of other nodes of the broker: the next connection goes to the next one.
     """
 
     def __init__(
@@ -79,6 +84,8 @@ class Phones:
         *,
         rate: float,
         messages: Callable[[int], list[Message]] | None = None,
+        login: tuple[str, str] | None = None,
+        other_ports: Sequence[int] = (),
     ) -> None:
         self.walks = walks
         self.rate = rate
@@ -86,7 +93,8 @@ class Phones:
         self.answered = 0
         self.resent = 0
         self.connections = 0
-        self._address = (host, port)
+        self._addresses = itertools.cycle([(host, each) for each in (port, *other_ports)])
+        self._login = login
         self._messages = messages or self._plain
         self._identifiers = itertools.cycle(range(1, 65_536))
         self._flight: dict[
@@ -169,8 +177,8 @@ class Phones:
 
     def _session(self) -> None:
         """Publish over one connection until it ends or all is said."""
-        with socket.create_connection(self._address, timeout=5) as broker:
-            broker.sendall(connection("phones"))
+        with socket.create_connection(next(self._addresses), timeout=5) as broker:
+            broker.sendall(connection("phones", self._login))
             if broker.recv(4)[:1] != bytes([_CONNACK]):
                 return
             self.connections += 1

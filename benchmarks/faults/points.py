@@ -71,7 +71,9 @@ POINTS = {
         "a batch is written and not committed", "geotarget.store.turn:Turn.write", AFTER, _moves
     ),
     "committed": Point(
-        "a batch is committed, memory not yet moved", "geotarget.store.live_log:LiveLog.settle", BEFORE
+        "a batch is committed, memory not yet moved",
+        "geotarget.store.live_log:LiveLog.settle",
+        BEFORE,
     ),
     "unacknowledged": Point(
         "a batch is committed and not acknowledged",

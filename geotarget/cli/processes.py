@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
         short_help="Run the ingest alone.",
         epilog=example(
             "geotarget ingest --mqtt mqtt://127.0.0.1:1883",
-            "geotarget ingest --mqtt mqtt://ingest:PASSWORD@nats:1883 --slots 0-31",
+            "geotarget ingest --mqtt mqtt://ingest:PASSWORD@nats:1883 --slots auto",
         ),
     )(ingest)
     app.command(
@@ -118,8 +118,8 @@ def ingest(
         str | None,
         typer.Option(
             metavar="LIST",
-            help="The slots of this process, such as 0-15,20; all pings if left out. "
-            "[GEOTARGET_SLOTS]",
+            help="The slots of this process: auto shares all of them with other workers, "
+            "0-15,20 takes these; all pings if left out. [GEOTARGET_SLOTS]",
         ),
     ] = None,
     data: Data = None,
@@ -127,8 +127,8 @@ def ingest(
 ) -> None:
     """Run the ingest alone: from the broker through the rules into the database.
 
-    With --slots several processes share one broker, each with slots of its own: devices are
-    assigned to 64 slots by their name.
+    With --slots many processes share one broker and one database: devices are assigned to 64
+    slots by their name, and each slot is one process's at a time.
     """
     from geotarget import runtime  # noqa: PLC0415 the help does not need it
 

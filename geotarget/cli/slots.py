@@ -38,8 +38,8 @@ app = typer.Typer(
     short_help="Make the sessions of all slots.",
     epilog=example(
         "geotarget slots create --mqtt mqtt://ingest:PASSWORD@mosquitto:1884",
-        "geotarget slots create --mqtt mqtt://ingest:PASSWORD@nats:1883"
-        " --admin nats://admin:PASSWORD@nats:4222",
+        "geotarget slots create --mqtt mqtt://ingest:PASSWORD@nats"
+        " --admin nats://admin:PASSWORD@nats",
     ),
 )
 def create(
@@ -86,8 +86,8 @@ def create(
 @app.command(
     short_help="Show which sessions exist, and what waits in them.",
     epilog=example(
-        "geotarget slots status --mqtt mqtt://ingest:PASSWORD@nats:1883"
-        " --admin nats://admin:PASSWORD@nats:4222",
+        "geotarget slots status --mqtt mqtt://ingest:PASSWORD@nats"
+        " --admin nats://admin:PASSWORD@nats",
     ),
 )
 def status(*, mqtt: Mqtt = None, admin: Admin = None) -> None:

@@ -42,6 +42,8 @@ COLUMNS: Mapping[str, tuple[str, int]] = {
 """Type and number of dimensions of what `pack_zones` returns."""
 
 _AT_ONCE = 4096
+_KEPT = 20_000
+"""Zones that are kept once they are made, some 2 KB each; then it begins anew."""
 _EXACT = {str, int, float, bool, type(None)}
 _ANY_SIZE = GeometryLimits(max_properties_bytes=1 << 62)
 
@@ -131,7 +133,7 @@ def pack_zones(zones: Sequence[Zone]) -> dict[str, NDArray[Any]]:
 
 
 class StoredZones(Sequence[Zone]):
-    """Zones that stand in columns; each is made when it is first asked for, and kept.
+    """Zones that stand in columns; each is made when it is first asked for, and kept for a while.
 
     They equal those that were saved: the same coordinates bit for bit (without altitudes), the
     same kind of geometry, the same values. Several threads may ask.
@@ -267,7 +269,9 @@ class StoredZones(Sequence[Zone]):
             )
 
     def _make(self, first: int, end: int) -> list[Zone]:
-        """Return the zones of a range; those that were made before are the same objects."""
+        """Return the zones of a range; those that are kept are the same objects."""
+        if len(self._made) > _KEPT:
+            self._made.clear()
         geometry = self._geometry(first, end)
         id_start, text_start = (
             self.packed[f"{name}_start"][first : end + 1].tolist()

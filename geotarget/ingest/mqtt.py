@@ -109,7 +109,6 @@ class MqttSource:
         self.tls = tls
         self.clean = clean
         self.fellows = Fellows(mqtt5=mqtt5) if fellows is None else fellows
-        self.fellows.join(self)
         self.connections = 0
         self.held_until = 0.0
         self.short_lives = 0
@@ -121,6 +120,7 @@ class MqttSource:
         self._left_unacknowledged = False
         self._settled = False
         self._keeper = threading.Thread(target=self._keep, name="mqtt-keeper", daemon=True)
+        self.fellows.join(self)  # from now on it is looked at by their threads
 
     def start(self) -> None:
         """Start connecting; returns at once. `health` tells when it has worked."""

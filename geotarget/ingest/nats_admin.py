@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-import nats
+import nats.aio.client
 import nats.errors
 import structlog
 from nats.js import JetStreamContext
@@ -26,8 +26,7 @@ from geotarget.errors import BrokerError
 
 _MESSAGES = "$MQTT_msgs"
 _SESSIONS = "$MQTT_sess"
-_STEP_S = 10.0
-_AGAIN_S = 0.1
+_STEP_S = 10
 _HASH_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _HASH_LENGTH = 8
 
@@ -130,13 +129,13 @@ class NatsAdmin:
 
     def _ask(self, question: Callable[[JetStreamContext], Awaitable[T]]) -> T:
         async def asked() -> T:
-            connection = nats.NATS()
+            connection = nats.aio.client.Client()
             try:
                 await connection.connect(
                     self._urls,
                     allow_reconnect=False,
                     max_reconnect_attempts=1,
-                    reconnect_time_wait=_AGAIN_S,
+                    reconnect_time_wait=0,
                     connect_timeout=_STEP_S,
                     error_cb=_note_error,
                 )

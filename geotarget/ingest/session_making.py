@@ -1,7 +1,7 @@
 """Persistent sessions made ahead of time, so that a broker keeps what phones publish.
 
 Brokers keep a message for a session, not for a topic: what comes before a session exists is
-acknowledged and gone. Making one is connecting, subscribing and leaving; 64 take 0.2 s.
+acknowledged and gone. Making one is connecting, subscribing and leaving; 64 take a second.
 """
 
 from __future__ import annotations

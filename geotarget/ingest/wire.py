@@ -198,6 +198,7 @@ def dead_letter(
     """Write down what was refused: the topic or ``http``, at most 64 KiB of it, and why."""
     if isinstance(source, bytes):
         source = source.decode("utf-8", "backslashreplace")
+    source = source.replace("\0", "\\x00")  # a topic may not hold it, and not every store can
     kept = bytes(payload[:KEPT_BYTES])
     return Rejected(source, kept, refused.reason, refused.detail, received_ms, index)
 

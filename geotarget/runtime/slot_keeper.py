@@ -1,4 +1,4 @@
-"""Keeps this worker's share of the slots: renews, takes, gives back, once a second.
+"""Keeps this worker's share of the slots: renews, takes, gives back, some times in a lease.
 
 Every worker looks by itself: how many of us live, how many slots have I, which are free? Nobody is
 asked and nobody leads. Who has more than its share gives back; who has less takes what is free. A
@@ -28,10 +28,10 @@ from geotarget.store import Standing, Store, Taken
 
 log = structlog.get_logger(__name__)
 
-LEASE_S = 4.0
+LEASE_S = 3.0
 """So long after its last word a worker's slots may be taken."""
 
-TICK_S = 1.0
+TICK_S = 0.75
 TAKEN_AT_ONCE = 16
 """Slots whose devices are read between two renewals."""
 

@@ -54,8 +54,8 @@ class IntakeSettings(BaseModel):
     )
     slots: str = Field(
         "",
-        description="Which of the 64 slots this ingest works on, `0-15,20`; empty means all pings, "
-        "over one session.",
+        description="Which of the 64 slots this ingest works on: `auto` shares them with all "
+        "workers, `0-15,20` takes these only; empty means all pings, over one session.",
     )
     slot_topics: bool = Field(
         default=False,

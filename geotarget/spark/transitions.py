@@ -236,8 +236,8 @@ def whole_devices(
     ...     print("".join(found["device"].to_pylist()), found["ts"].to_pylist(), whole)
     aa [1, 2] True
     bb [1, 2] False
-    bb [3, 3] False
-    bc [4, 1] True
+    bbb [3, 3, 4] True
+    c [1] True
     """
     held: list[pa.RecordBatch] = []
     rows = 0

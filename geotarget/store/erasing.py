@@ -226,8 +226,8 @@ def remove(cursor: Any, table: str, seqs: Sequence[int], gone: Counter[str]) -> 
     if table == "delivery":
         whose = f"SELECT DISTINCT endpoint, device FROM delivery WHERE ordered AND seq {_NUMBERED}"  # noqa: S608 - our own text
         ended = cursor.execute(whose, asked).fetchall()
-        hold_devices(cursor, ended)
-        left.subtract(f"deliveries_{each.state}" for each in hold(cursor, seqs).values())
+        held = hold(cursor, hold_devices(cursor, ended, seqs))
+        left.subtract(f"deliveries_{held[seq].state}" for seq in seqs if seq in held)
         tried = f"SELECT count(*) FROM attempt WHERE delivery {_NUMBERED}"  # noqa: S608 - our own text
         gone["attempts"] += cursor.execute(tried, asked).fetchone()[0]
     newest = f"SELECT max(seq) FROM {table}"  # noqa: S608 - our own names

@@ -7,9 +7,8 @@ take what they need in this order:
 
 1. the turn of the writers, whoever writes alone (`Database.write`);
 2. the devices whose ordered deliveries may end (`hold_devices`), in the order of a hash;
-3. the deliveries (`hold`), by number;
-4. what is let go behind those (`ordering.release`): of held devices only;
-5. tallies and counters, in the order of their keys.
+3. the deliveries, and with them those that may be let go behind them (`hold`), by number;
+4. tallies and counters, in the order of their keys.
 
 A claim waits for nobody: what another holds it leaves out. On SQLite a transaction that writes is
 the only one, and to hold costs the reading.
@@ -17,7 +16,7 @@ the only one, and to hold costs the reading.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from geotarget.store.documents import to_json
@@ -33,9 +32,17 @@ _HOLD_DEVICES = """
   FROM json_each(?) AS asked ORDER BY key) AS device*/
 """
 _HOLD_WAITING = """
-/*sqlite*/ SELECT ? /*postgresql SELECT count(*) FROM (
-  SELECT 1 FROM delivery WHERE endpoint = ? AND state = 'pending'
-  ORDER BY seq FOR UPDATE) AS held*/
+SELECT seq FROM delivery WHERE state = 'pending' AND {} /*postgresql ORDER BY seq FOR UPDATE*/
+"""
+
+
+_NEXT = """
+SELECT (SELECT seq FROM delivery INDEXED BY delivery_in_order
+  WHERE endpoint = json_extract(asked.value, '$[0]') AND device = json_extract(asked.value, '$[1]')
+    AND state = 'pending' AND ordered
+    AND seq NOT IN (SELECT CAST(value AS BIGINT) FROM json_each(?1))
+  ORDER BY seq LIMIT 1)
+FROM json_each(?2) AS asked
 """
 
 
@@ -65,7 +72,9 @@ def hold(cursor: Any, seqs: Iterable[int]) -> dict[int, Held]:
     return {seq: Held(state, attempts) for seq, state, attempts in rows}
 
 
-def hold_devices(cursor: Any, whose: Iterable[tuple[str, str]]) -> None:
+def hold_devices(
+    cursor: Any, whose: Iterable[tuple[str, str]], seqs: Sequence[int]
+) -> Sequence[int]:
     """Keep others from ending ordered deliveries of devices, and from letting the next one go.
 
     Without it, two that end two of one device at once would each take the other's for the one that
@@ -77,12 +86,29 @@ def hold_devices(cursor: Any, whose: Iterable[tuple[str, str]]) -> None:
         Inside a write transaction that holds no delivery yet.
     whose
         Endpoint and device of each.
+    seqs
+        The deliveries that may end.
+
+    Returns
+    -------
+    sequence of int
+        What has to be held: those, and the next one of each device behind them.
     """
     names = sorted(set(whose))
-    if names:
-        cursor.execute(_HOLD_DEVICES, (to_json(names),)).fetchall()
+    if not names:
+        return seqs
+    cursor.execute(_HOLD_DEVICES, (to_json(names),)).fetchall()
+    after = cursor.execute(_NEXT, (to_json(seqs), to_json(names))).fetchall()
+    return [*seqs, *(seq for (seq,) in after if seq is not None)]
 
 
-def hold_waiting(cursor: Any, endpoint: str) -> None:
-    """Keep others from changing whatever waits for an endpoint."""
-    cursor.execute(_HOLD_WAITING, (endpoint,)).fetchall()
+def hold_waiting(cursor: Any, where: str, values: Sequence[Any]) -> str:
+    """Keep others from changing what waits, as far as a condition holds.
+
+    Returns
+    -------
+    str
+        The numbers, as the list that statements take. Who changes what he holds changes these, not
+        whatever the condition holds of by then: that may be in the hands of others.
+    """
+    return to_json([seq for (seq,) in cursor.execute(_HOLD_WAITING.format(where), values)])

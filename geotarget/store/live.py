@@ -231,4 +231,6 @@ def _of_slots(slots: Sequence[int] | None) -> tuple[str, tuple[str, ...]]:
     """Return the condition that a row is of some slots, and its values; None means of any."""
     if slots is None:
         return "", ()
-    return "WHERE slot IN (SELECT CAST(value AS BIGINT) FROM json_each(?))", (to_json(list(slots)),)
+    # the first half is that of the partial index
+    which = "WHERE slot >= 0 AND slot IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
+    return which, (to_json(list(slots)),)

@@ -54,10 +54,10 @@ def shown_url(url: str) -> str:
     Examples
     --------
     >>> shown_url("postgresql://geotarget:hush@db.example/geotarget?sslmode=verify-full")
-    'postgresql://geotarget@db.example/geotarget'
+    'postgresql://geotarget:***@db.example/geotarget'
     """
     parsed = _parse(url)
-    return parsed.set(password=None, query={}).render_as_string()
+    return parsed.set(query={}).render_as_string(hide_password=True)
 
 
 def _parse(url: str) -> sa.URL:

@@ -78,14 +78,13 @@ WHERE decision.id = json_extract(asked.value, '$[0]') AND (
 ) = CAST(json_extract(asked.value, '$[2]') AS BIGINT)
 """
 _LEASE = "UPDATE delivery SET next_attempt_ms = ? WHERE seq = ?"
-_HOLD_LATER = """
-/*sqlite*/ SELECT ?, ? /*postgresql SELECT count(*) FROM (
-  SELECT 1 FROM delivery WHERE state = 'pending' AND next_attempt_ms > ? AND next_attempt_ms < ?
-  ORDER BY seq FOR UPDATE) AS held*/
-"""
 _SOONER = """
 UPDATE delivery SET next_attempt_ms = max(?, next_attempt_ms - ?)
-WHERE state = 'pending' AND next_attempt_ms > ? AND next_attempt_ms < ?
+WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
+"""
+_GIVE_UP = """
+UPDATE delivery SET state = 'failed', finished_ms = ?
+WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
 """
 _UNKNOWN = (-1, False, "")
 _UPDATE = """
@@ -161,8 +160,9 @@ class Outbox:
         """
         with self._database.write(alone=False) as connection:
             cursor = cursor_of(connection)
-            cursor.execute(_HOLD_LATER, (now_ms, PARKED_MS)).fetchall()
-            cursor.execute(_SOONER, (now_ms, by_ms, now_ms, PARKED_MS))
+            later = "next_attempt_ms > ? AND next_attempt_ms < ?"
+            held = hold_waiting(cursor, later, (now_ms, PARKED_MS))
+            cursor.execute(_SOONER, (now_ms, by_ms, held))
             return int(cursor.rowcount)
 
     def mark(self, attempts: Sequence[Attempt]) -> Collection[str]:
@@ -197,11 +197,9 @@ class Outbox:
             cursor = cursor_of(connection)
             asked = to_json([(each.webhook_id, each.endpoint) for each in attempts])
             known = {row[:2]: row[2:] for row in cursor.execute(_FIND, (asked,))}
-            hold_devices(
-                cursor,
-                [(name[1], device) for name, (_, ordered, device) in known.items() if ordered],
-            )
-            held = hold(cursor, (seq for seq, *_ in known.values()))
+            whose = [(name[1], device) for name, (_, ordered, device) in known.items() if ordered]
+            seqs = [seq for seq, *_ in known.values()]
+            held = hold(cursor, hold_devices(cursor, whose, seqs))
             there = set(cursor.execute(_SAID_BEFORE, (to_json(sorted(held)),)))
             new: list[tuple[Any, ...]] = []
             updates: dict[int, tuple[Any, ...]] = {}
@@ -302,12 +300,7 @@ def abandon(cursor: Any, endpoint: str, *, now_ms: int) -> None:
 
     Inside the transaction that deletes the endpoint, however much it is: about 5 µs a delivery.
     """
-    hold_waiting(cursor, endpoint)
-    cursor.execute(
-        "UPDATE delivery SET state = 'failed', finished_ms = ? "
-        "WHERE endpoint = ? AND state = 'pending'",
-        (now_ms, endpoint),
-    )
+    cursor.execute(_GIVE_UP, (now_ms, hold_waiting(cursor, "endpoint = ?", (endpoint,))))
     count(
         cursor,
         Counter({"deliveries_pending": -cursor.rowcount, "deliveries_failed": cursor.rowcount}),

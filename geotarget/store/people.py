@@ -25,7 +25,7 @@ FROM behaviour WHERE NOT EXISTS (SELECT 1 FROM profile WHERE id = behaviour.prof
   AND NOT EXISTS (SELECT 1 FROM profile_device AS link
     WHERE link.device = behaviour.profile AND link.profile <> behaviour.profile)
 """
-_IDS = f"SELECT id FROM profile UNION ALL SELECT profile {_KNOWN_ONLY}"  # noqa: S608 - our own text
+_IDS = f"SELECT id FROM profile UNION ALL SELECT profile {_KNOWN_ONLY} /*postgresql ORDER BY 1*/"  # noqa: S608 - our own text
 _COUNT = f"SELECT (SELECT count(*) FROM profile) + (SELECT count(*) {_KNOWN_ONLY})"  # noqa: S608 - our own text
 _CONSENTS = """
 SELECT consent, count(*) FROM (SELECT consent FROM profile ORDER BY rowid DESC LIMIT ?) AS made
@@ -115,6 +115,8 @@ class People:
             asked = to_json(list(ids[start : start + CHUNK]))
             with self._database.read() as connection:
                 rows = cursor_of(connection).execute(_PEOPLE, (asked,)).fetchall()
-            for id_, state, *told in rows:
+            found = {id_: told for id_, *told in rows}  # a server gives them in any order
+            for id_ in ids[start : start + CHUNK]:
+                state, *told = found[id_]
                 profile = Profile(id_) if told[0] is None else read_profile(id_, *told)
                 yield profile, Behaviour() if state is None else decode(state)

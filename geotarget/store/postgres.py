@@ -12,7 +12,7 @@ is undone, and the next in the queue goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import psycopg
@@ -102,9 +102,15 @@ class PostgresDatabase(Database):
         """Give a connection that sees one state; see `Database.read`."""
         with self._translated():
             self._check_open()
-            with self._reading.connect() as connection, connection.begin():
-                _give_cursors(connection)
-                yield connection
+            with self._reading.connect() as connection:
+                transaction = connection.begin()
+                try:
+                    _give_cursors(connection)
+                    yield connection
+                finally:
+                    # whoever took more than FROZEN_S between two rows has all of them by now
+                    with suppress(sa.exc.DBAPIError):
+                        transaction.rollback()
 
     @contextmanager
     def write(self, *, alone: bool = True) -> Iterator[sa.Connection]:

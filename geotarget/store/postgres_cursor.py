@@ -84,6 +84,10 @@ class PostgresCursor:
         """Return the next row, or None."""
         return self._cursor.fetchone()
 
+    def fetchmany(self, size: int) -> list[Any]:
+        """Return the next rows, at most so many; all of them are here already."""
+        return self._cursor.fetchmany(size)
+
     def fetchall(self) -> list[Any]:
         """Return all rows that are left."""
         return self._cursor.fetchall()

@@ -10,6 +10,7 @@ SQLite                                PostgreSQL
 ``json_each(?) AS asked``             ``jsonb_array_elements(…) AS asked(value)``
 ``asked.value``, ``value`` of a list  its text: ``(asked.value #>> '{}')``
 ``json_extract(x, '$[0]')``           ``(CAST(x AS jsonb) ->> 0)``, always text
+``json_extract(asked.value, '$[0]')`` ``(asked.value ->> 0)``, always text
 ``a CROSS JOIN b ON …``               ``a JOIN b ON …``
 ``INDEXED BY …``, ``NOT INDEXED``     nothing: its planner knows the sizes
 ``max(a, b)``, ``min(a, b)``          ``greatest(a, b)``, ``least(a, b)``
@@ -48,7 +49,7 @@ _LISTED = re.compile(r"SELECT (CAST\()?value\b")
 _HINT = re.compile(r"\b(?:NOT INDEXED|INDEXED BY \w+)")
 _CROSS = re.compile(r"CROSS JOIN (\w+(?: AS \w+)?)\s+ON\b")
 _BLOB = re.compile(r"CAST\((\?\d*|\w+) AS BLOB\)")
-_ONLY_HERE = re.compile(r"(?:/\*sqlite\*/.*?)?/\*postgresql (.*?)\*/", re.DOTALL)
+_ONLY_HERE = re.compile(r"(?:/\*sqlite\*/.*?)?/\*postgresql\s(.*?)\*/", re.DOTALL)
 _CALL = re.compile(r"\b(max|min|instr)\(")
 _INSERT = re.compile(
     r"\s*INSERT INTO (\w+) \(([^)]*)\)\s*VALUES \((.*?)\)\s*(ON CONFLICT.*)?\Z", re.DOTALL
@@ -184,7 +185,8 @@ def _converters(table: str, columns: Sequence[str]) -> tuple[Callable[[Any], Any
 
 def _extract(match: re.Match[str]) -> str:
     of, number, name = match.groups()
-    return f"(CAST({of} AS jsonb) ->> {number if name is None else repr(name)})"
+    document = of if of == "asked.value" else f"CAST({of} AS jsonb)"  # a list's items are parsed
+    return f"({document} ->> {number if name is None else repr(name)})"
 
 
 def _calls(text: str) -> str:

@@ -189,6 +189,8 @@ def _statement(
     if named:
         index = f"INDEXED BY delivery_{next(iter(named))}"
         terms.append("delivery.stretch = span.stretch")
+        # not by the index of the numbers too: PostgreSQL would go through all that follow
+        terms.append("seq + 0 > ? AND seq + 0 <= ?")
     else:
         failed_only = set(what.states) == {FAILED}
         index = "INDEXED BY delivery_failed" if failed_only else "NOT INDEXED"
@@ -197,7 +199,8 @@ def _statement(
         )
         if failed_only:  # a partial index serves only who names its condition literally
             terms.append("state = 'failed'")
-    terms.append("seq > ? AND seq <= ? AND created_ms >= ? AND created_ms < ?")
+        terms.append("seq > ? AND seq <= ?")
+    terms.append("created_ms >= ? AND created_ms < ?")
     values += [after, end, what.from_ms, until]
     terms += [f"{column} = ?" for column in named]
     values += named.values()

@@ -22,7 +22,9 @@ MOST_NAMES, MOST_VALUES, MOST_LETTERS = 200, 20, 64
 
 _LAST = "\U0010ffff"
 _BY_ID = """
-SELECT id, json_extract(attributes, '$.first_name') FROM profile
+SELECT id, /*sqlite*/ json_extract(attributes, '$.first_name') /*postgresql
+  CASE jsonb_typeof(CAST(attributes AS jsonb) -> 'first_name') WHEN 'string'
+    THEN CAST(attributes AS jsonb) ->> 'first_name' END*/ FROM profile
 WHERE id >= ?1 AND id < ?2
 UNION ALL
 SELECT behaviour.profile, NULL FROM behaviour
@@ -42,7 +44,8 @@ WHERE /*sqlite*/ json_type(attributes, '$.first_name')
 _SAID = """
 SELECT said.key, /*sqlite*/ said.type, said.atom /*postgresql
   CASE jsonb_typeof(said.value) WHEN 'boolean' THEN said.value #>> '{}' WHEN 'string' THEN 'text'
-    WHEN 'number' THEN CASE WHEN said.value #>> '{}' ~ '^-?[0-9]+$' THEN 'integer' ELSE 'real' END
+    WHEN 'number' THEN
+      CASE WHEN said.value #>> '{}' ~ '^[-0-9][0-9]*$' THEN 'integer' ELSE 'real' END
     ELSE 'null' END, said.value #>> '{}'*/, count(*)
 FROM (SELECT attributes FROM profile ORDER BY rowid DESC LIMIT ?) AS made,
   /*sqlite*/ json_each(made.attributes) /*postgresql jsonb_each(CAST(made.attributes AS jsonb))*/

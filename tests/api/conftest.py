@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from geotarget.pipeline import Pipeline
 from geotarget.runtime.admitting import token_login
 from geotarget.settings import Settings
 from geotarget.store import Store
-from tests.postgres_server import SECRET_KEY, STORE_VARIABLE, drop_database, make_database
+from tests.postgres_server import SECRET_KEY, STORE_VARIABLE, make_database
 
 ADMIN = "gt_test_admin_key"
 NATS = "nats://callout:secret@127.0.0.1:4222"
@@ -68,17 +69,21 @@ class Api:
         return {"Authorization": f"Bearer {plain}"}
 
 
+@cache
+def url_in(folder: Path) -> str:
+    """Return the database of a folder: a file, or one of the server that `STORE_VARIABLE` names.
+
+    The latter go with their server.
+    """
+    server = os.environ.get(STORE_VARIABLE, "")
+    return make_database(server) if server else f"sqlite:///{folder / 'geotarget.db'}"
+
+
 @contextmanager
 def store_in(folder: Path) -> Iterator[Store]:
-    """Open a new database: SQLite's, or one of the server that `python -m tests.postgres_server` names."""
-    server = os.environ.get(STORE_VARIABLE, "")
-    url = make_database(server) if server else f"sqlite:///{folder / 'geotarget.db'}"
-    try:
-        with Store.open(url, secret_key=SECRET_KEY) as store:
-            yield store
-    finally:
-        if server:
-            drop_database(url)
+    """Open the database of a folder."""
+    with Store.open(url_in(folder), secret_key=SECRET_KEY) as store:
+        yield store
 
 
 @contextmanager

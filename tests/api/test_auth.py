@@ -18,7 +18,8 @@ from geotarget.api.route import Row
 from geotarget.api.services import Limits
 from geotarget.errors import NotAllowed
 from geotarget.store import SCOPES, ApiKey, Store
-from tests.api.conftest import Api
+from tests.api.conftest import Api, url_in
+from tests.postgres_server import SECRET_KEY
 
 PROTECTED = [row for row in table(Limits()) if row.scope is not None]
 
@@ -110,7 +111,7 @@ def test_a_key_is_rotated_without_a_gap(api: Api) -> None:
 
 def test_an_expired_key_does_not_work(api: Api, tmp_path: Path) -> None:
     """The store's record says until when."""
-    with Store.open(f"sqlite:///{tmp_path / 'geotarget.db'}", now_ms=lambda: 0) as then:
+    with Store.open(url_in(tmp_path), secret_key=SECRET_KEY, now_ms=lambda: 0) as then:
         plain, _ = then.create_key(name="old", scopes=["zones:read"], expires_ms=1)
     answer = api.client.get("/v1/zones", headers={"Authorization": f"Bearer {plain}"})
     assert answer.status_code == 401

@@ -13,9 +13,8 @@ import pytest
 from geotarget.api.values import parse_instant
 from geotarget.engine import Rules
 from geotarget.model import BatchWrite
-from geotarget.store import Store
 from geotarget.store.traces import LONGEST_MS
-from tests.api.conftest import Api, running_api, running_services
+from tests.api.conftest import Api, running_api, running_services, store_in
 from tests.api.documents import LAT, campaign, ping, square
 
 METRE = 1 / 111_195.0
@@ -29,7 +28,7 @@ def now_ms() -> int:
 @pytest.fixture
 def traced(tmp_path: Path) -> Iterator[Api]:
     """An application whose pipeline finds device `a` under trace; one campaign fires, one not."""
-    with Store.open(f"sqlite:///{tmp_path / 'geotarget.db'}") as store:
+    with store_in(tmp_path) as store:
         store.set_trace("a", now_ms() + 3_600_000)
     with running_services(tmp_path) as services, running_api(services) as api:
         api.call("PUT", "/v1/zones/z", expect=200, json=square(name="Kamppi"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -151,17 +152,26 @@ class Loopback:
                 stderr=log,
             )
 
-    def start(self, service: str) -> None:
-        """Start a service and wait until its own health check says that it is well."""
-        self.begin(service)
-        eventually(lambda: self.is_healthy(service), seconds=90, what=f"{service} is healthy")
+    def start(self, *services: str) -> None:
+        """Start services and wait until each one's own health check says that it is well."""
+        for service in services:
+            self.begin(service)
+        for service in services:
+            eventually(
+                lambda service=service: self.is_healthy(service),
+                seconds=120,
+                what=f"{service} is healthy",
+            )
 
     def is_healthy(self, service: str) -> bool:
-        """Run the health check of the file."""
+        """Run the health check of the file; of our own not before they say that it is time."""
         assert self.processes[service].poll() is None, self.log(service)
         _, *words = self.told(service)["healthcheck"]["test"]
         words = [self.here(service, word) for word in words]
-        words[0] = sys.executable if words[0] == "python" else str(shutil.which(words[0]))
+        if words[0] == "python":
+            words[0] = sys.executable
+            if not re.search(r"^(ready|listening) ", self.log(service), re.MULTILINE):
+                return False
         return subprocess.run(words, capture_output=True, check=False, timeout=30).returncode == 0
 
     def log(self, service: str) -> str:
@@ -203,8 +213,7 @@ def test_the_single_profile_and_the_demo_do_their_work(loopback: Loopback) -> No
     loopback.start("nats")
     for service in ("slots", "migrate", "zones"):
         loopback.once(service)
-    for service in ("serve", "deliver", "ingest", "receiver"):
-        loopback.start(service)
+    loopback.start("serve", "deliver", "ingest", "receiver")
     offer_to_a_phone(loopback, "nats")
     watched(loopback, "serve", "deliver", "ingest")
     stopped(loopback, "ingest", "deliver", "serve", "receiver", "nats")
@@ -214,14 +223,10 @@ def test_the_scale_profile_does_the_same(loopback: Loopback) -> None:
     """Three brokers of which each asks for the others, three workers that share the slots."""
     for number in (1883, 4222):  # the name `nats` leads to any of them: to the second one here
         loopback.ports["nats", number] = loopback.ports["nats-2", number]
-    for node in NODES:
-        loopback.begin(node)
-    for node in NODES:
-        eventually(lambda node=node: loopback.is_healthy(node), seconds=90, what=node)
+    loopback.start(*NODES)
     for service in ("slots", "migrate", "zones"):
         loopback.once(service)
-    for service in ("serve", "deliver", "receiver", *WORKERS):
-        loopback.start(service)
+    loopback.start("serve", "deliver", "receiver", *WORKERS)
     offer_to_a_phone(loopback, "nats-3")
     watched(loopback, "serve", "deliver", *WORKERS)
     stopped(loopback, *WORKERS, "deliver", "serve", "receiver", *NODES)

@@ -15,7 +15,11 @@ pytestmark = pytest.mark.e2e
 
 
 def test_two_workers_do_what_one_does(
-    tmp_path: Path, mosquitto: str, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    database_url: str,
+    mosquitto: str,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A ping by HTTP goes to the worker of its slot; each device's offer goes out once."""
     monkeypatch.setenv("GEOTARGET_SLOT_TOPICS", "true")
@@ -23,11 +27,15 @@ def test_two_workers_do_what_one_does(
     assert {slot_of(device) // 32 for device in devices} == {0, 1}
     (port,) = free_ports(1)
     node = Node(data=tmp_path, port=port, mqtt_port=0)
+    folders = [tmp_path / name for name in ("serve", "one", "two", "deliver")]
+    for folder in folders:
+        folder.mkdir()
+    at, broker = database_url, ("--mqtt", mosquitto)
     with (
-        running(tmp_path, "serve", "--port", str(port), "--mqtt", mosquitto),
-        running(tmp_path, "ingest", "--slots", "0-31", "--mqtt", mosquitto),
-        running(tmp_path, "ingest", "--slots", "32-63", "--mqtt", mosquitto),
-        running(tmp_path, "deliver"),
+        running(folders[0], at, "serve", "--port", str(port), *broker),
+        running(folders[1], at, "ingest", "--slots", "0-31", *broker),
+        running(folders[2], at, "ingest", "--slots", "32-63", *broker),
+        running(folders[3], at, "deliver"),
     ):
         node.put("/v1/endpoints/e", {"url": receiver.url, "secret": receiver.secret})
         node.put("/v1/campaigns/c", campaign("e"))

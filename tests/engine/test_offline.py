@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import geotarget as gt
+from geotarget.engine.offline import Detection
 from geotarget.errors import InvalidPing
 
 SQUARE = {
@@ -82,6 +83,34 @@ def test_a_bad_row_is_named() -> None:
     bad = {**WALK, "lat": [0.005, 0.005, 95.0, 0.005, 0.005]}
     with pytest.raises(InvalidPing, match=r"lat\[2\].*-90 and 90 \(95.0\)"):
         gt.detect_transitions(bad, index)
+
+
+@pytest.mark.parametrize("ts", [1.7e12, float("nan"), None])
+def test_a_time_that_is_none_is_named(ts: float | None) -> None:
+    """Milliseconds, no number, nothing: the row and the bound."""
+    index = gt.ZoneIndex.from_geojson(SQUARE)
+    bad = pd.DataFrame({**WALK, "ts": [0.0, 60.0, 120.0, ts, 210.0]})
+    with pytest.raises(InvalidPing, match=r"ts\[3\]: must be a timestamp or epoch seconds"):
+        gt.detect_transitions(bad, index)
+    bad["ts"] = pd.to_datetime(bad["ts"].where(bad["ts"] < 1e9), unit="s")
+    with pytest.raises(InvalidPing, match=r"ts\[3\].*NaT"):
+        gt.detect_transitions(bad, index)
+
+
+def test_pings_may_come_in_stretches() -> None:
+    """What is fed ping by ping, or all at once, gives the same events; forgotten is never seen."""
+    index = gt.ZoneIndex.from_geojson(SQUARE)
+    expected = gt.detect_transitions(WALK, index, dwell_s=[60], until=400.0)
+    detection = Detection(index, dwell_s=[60])
+    parts = [
+        detection.feed({name: values[at : at + 1] for name, values in WALK.items()})
+        for at in range(5)
+    ]
+    assert expected.equals(pa.concat_tables([*parts, detection.settle(400.0)]).combine_chunks())
+    detection.forget()
+    assert expected.slice(0, 2).equals(
+        detection.feed({name: values[:3] for name, values in WALK.items()})
+    )
 
 
 def test_no_pings_no_events() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,6 +28,7 @@ from geotarget.ingest.slots import (
     written_slots,
 )
 from geotarget.ingest.topics import Unroutable, route
+from tests.conftest import REPOSITORY
 from tests.ingest.harness import Eventually, NatsServer, Phone
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
@@ -71,6 +74,19 @@ def test_nats_computes_the_same_slots(
 def test_vectors(device: str, slot: int) -> None:
     """The figures that the documentation gives to those who write an app."""
     assert slot_of(device) == slot
+
+
+def test_the_recipe_for_apps() -> None:
+    """The documentation's function and its table agree with us."""
+    text = (REPOSITORY / "geotarget/docs/app-developer.md").read_text()
+    (recipe,) = re.findall(r"```python\n(def slot\(.*?)```", text, flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(recipe, names)
+    devices, slots = re.findall(r"\| (?:device|slot) \| (.* \d+|`.*`) \|", text)[-2:]
+    table = dict(zip(re.findall(r"`(.*?)`", devices), map(int, slots.split(" | ")), strict=True))
+    assert len(table) == 5
+    assert table == {device: slot_of(device) for device in table}
+    assert table == {device: names["slot"](device) for device in table}
 
 
 @given(st.lists(st.text(max_size=20).filter(lambda text: "\x00" not in text), max_size=20))

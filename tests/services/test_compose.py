@@ -476,10 +476,36 @@ def test_grafana_is_provisioned() -> None:
     assert list((REPOSITORY / places[path]).glob("*.json"))
 
 
+def guide() -> str:
+    """Return the part of the operations guide that is about the file."""
+    text = (REPOSITORY / "geotarget" / "docs" / "operations.md").read_text()
+    return text.partition("## With Docker Compose\n")[2].partition("\n## ")[0]
+
+
+def test_overrides_of_the_guide_are_taken(tmp_path: Path) -> None:
+    """What it tells people to write into an override is valid, and sets what there is to set."""
+    generated(tmp_path)
+    pair = {"GEOTARGET_AUTH_CALLOUT_SEED": "SA", "NATS_CALLOUT_ISSUER": "AA"}
+    known = {f"GEOTARGET_{each.upper()}" for each in Settings.model_fields}
+    overrides = re.findall(r"```yaml\n(.*?)```", guide(), re.DOTALL)
+    assert len(overrides) == 2
+    for number, text in enumerate(overrides):
+        override = tmp_path / f"{number}.yml"
+        override.write_text(text)
+        done = ask_compose(
+            tmp_path, "--file", str(override), "config", COMPOSE_PROFILES="single", **pair
+        )
+        assert done.returncode == 0, done.stderr
+        merged = yaml.safe_load(done.stdout)["services"]
+        for name, service in yaml.safe_load(text)["services"].items():
+            assert set(service["environment"]) < set(merged[name]["environment"])
+            if name == "serve":
+                assert set(service["environment"]) <= known
+
+
 def test_the_guide_says_how_to_use_it() -> None:
     """Profiles and variables, and that no engine ran it where it was written."""
-    guide = (REPOSITORY / "geotarget" / "docs" / "operations.md").read_text()
-    part = guide.partition("## With Docker Compose\n")[2].partition("\n## ")[0]
+    part = guide()
     for word in ("`single`", "`scale`", "`demo`", "services/geotarget/env.sh", "HTTP_ADDRESS",
                  "MQTT_ADDRESS", "digest", "no engine"):  # fmt: skip
         assert word in part, word

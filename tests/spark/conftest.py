@@ -1,4 +1,4 @@
-"""Fixtures of Spark's tests: one cluster and one session for all of them."""
+"""Fixtures of Spark's tests: one cluster and one session for all of a module."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from tests.spark.standalone import Standalone
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
     """A master and two workers, or a skip."""
     home = os.environ.get("JAVA_HOME")
@@ -29,7 +29,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standalone]:
         found.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def spark(cluster: Standalone) -> Iterator[SparkSession]:
     """A session of this process as the driver; its executors are those of the cluster."""
     with pytest.MonkeyPatch.context() as patch:
@@ -66,7 +66,7 @@ def spark(cluster: Standalone) -> Iterator[SparkSession]:
             SparkContext._gateway = SparkContext._jvm = None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for files that both driver and executors see."""
     return tmp_path_factory.mktemp("lake")

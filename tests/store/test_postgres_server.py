@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from records import at, batch, transition
+from records import at, batch, square, transition
 
 from geotarget.errors import StoreError
 from geotarget.store import Store, current_revision, migrate, shown_url
@@ -257,6 +257,29 @@ def test_a_replica_can_be_read(server: PostgresServer, url: str) -> None:
         assert [1] == written(store)
         with pytest.raises(StoreError, match="its server is a replica, or set to read only"):
             store.write_batch(batch(2))
+
+
+def test_of_several_servers_the_one_that_takes_writes_is_used(
+    server: PostgresServer, url: str
+) -> None:
+    """As libpq writes them: hosts, ports, and `target_session_attrs`; notices go there too."""
+    name = url.rpartition("/")[2]
+    several = (
+        f"postgresql://geotarget@/{name}?host=127.0.0.1,127.0.0.1&port=1,{server.port}"
+        "&target_session_attrs=read-write"
+    )
+    heard = threading.Event()
+    with Store.open(several, secret_key=SECRET_KEY) as store:
+        store.write_batch(batch(1))
+        assert [1] == written(store)
+        listening = store.on_catalog_change(heard.set)
+        try:
+            store.put_zones([square("kamppi")])
+            assert heard.wait(DEADLINE_S)
+        finally:
+            listening.stop()
+    with pytest.raises(StoreError, match="port 2 failed: Connection refused"):
+        Store.open(several.replace(f"1,{server.port}", "1,2"), secret_key=SECRET_KEY)
 
 
 def test_without_the_key_of_the_secrets_nothing_is_opened(

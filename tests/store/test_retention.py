@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from threading import Thread
 from typing import Any
@@ -20,6 +19,7 @@ from geotarget.store import Dropped, Keep, Store
 from geotarget.store.database import cursor_of
 from geotarget.store.retention import LOOKED_AT_ONCE
 from geotarget.store.tables import STRETCH_BITS
+from tests.postgres_server import SECRET_KEY
 
 DAY_MS = 86_400_000
 DEADLINE_S = 60
@@ -49,9 +49,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+def store(database_url: str, clock: Clock) -> Iterator[Store]:
     """Open a database that lives by the clock."""
-    with Store.open(f"sqlite:///{tmp_path / 'store.db'}", now_ms=clock) as store:
+    with Store.open(database_url, now_ms=clock, secret_key=SECRET_KEY) as store:
         yield store
 
 

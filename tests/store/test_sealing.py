@@ -105,28 +105,28 @@ def test_a_wrong_or_missing_key_is_named(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["hush", ONE[:-4], f"{ONE},hush", f"{ONE}{ONE}", "é" * 44])
-def test_what_is_no_key_is_refused_and_not_repeated(url: str, key: str) -> None:
+def test_what_is_no_key_is_refused_and_not_repeated(database_url: str, key: str) -> None:
     """Which one of several, and what it must be."""
     with pytest.raises(
         SettingsError, match=r"GEOTARGET_SECRET_KEY\[\d\]: must be the Base64"
     ) as no:
-        Store.open(url, secret_key=key)
+        Store.open(database_url, secret_key=key)
     assert "hush" not in str(no.value)
 
 
-def test_the_key_is_changed_by_naming_both(url: str) -> None:
+def test_the_key_is_changed_by_naming_both(database_url: str) -> None:
     """With `new,old` everything is encrypted anew; then the old one is of no use."""
-    with Store.open(url, secret_key=ONE) as store:
+    with Store.open(database_url, secret_key=ONE) as store:
         store.put_endpoint(ENDPOINT)
         store.put_endpoint(Endpoint("bare", "https://example.org/hook", SECRET))
-    with Store.open(url, secret_key=f"{TWO},{ONE}"):
+    with Store.open(database_url, secret_key=f"{TWO},{ONE}"):
         pass
-    with Store.open(url, secret_key=TWO) as store:
+    with Store.open(database_url, secret_key=TWO) as store:
         bare, stored = store.endpoints()
         assert (SECRET, {"Authorization": TOKEN}) == (stored.secret, stored.headers)
         assert (SECRET, {}) == (bare.secret, bare.headers)
     with pytest.raises(StoreError, match="another key"):
-        Store.open(url, secret_key=ONE)
+        Store.open(database_url, secret_key=ONE)
 
 
 def test_a_damaged_secret_is_named(url: str, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from geotarget.errors import StoreError
 from geotarget.model import BatchWrite, Endpoint
 from geotarget.store import Replay, Store, sqlite_driver
 from geotarget.store.database import Database, Turnstile, cursor_of
+from geotarget.store.sqlite import warn_if_old
 
 DEADLINE_S = 30.0
 

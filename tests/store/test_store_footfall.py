@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from geotarget import sketches
 from geotarget.model import BatchWrite, Footfall
 from geotarget.store import Store
 from geotarget.store.footfall import SALT
+from tests.postgres_server import SECRET_KEY
 
 CELL, NEXT = 0x891126D338FFFFF, 0x891126D33C3FFFF
 DAY = 20_000
@@ -27,10 +27,11 @@ def row(cell: int, day: int, devices: list[str], salt: bytes, *, counted: int = 
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(database_url: str) -> Iterator[Store]:
     """Open a database of this test's own, on day `DAY`."""
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    with Store.open(url, now_ms=lambda: NOW_MS, reach_days=30) as opened:
+    with Store.open(
+        database_url, now_ms=lambda: NOW_MS, reach_days=30, secret_key=SECRET_KEY
+    ) as opened:
         yield opened
 
 
@@ -64,13 +65,13 @@ def test_days_are_bounds_of_both_ends(store: Store) -> None:
     assert [DAY - 3, DAY - 2, DAY - 1] == sorted(each.day for each in found)
 
 
-def test_old_days_go(store: Store, tmp_path: Path) -> None:
+def test_old_days_go(store: Store, database_url: str) -> None:
     """The hourly sweep of a batch drops what is older than `reach_days`."""
     salt = store.secret(SALT)
     rows = [row(CELL, day, ["a"], salt) for day in (DAY - 31, DAY - 30, DAY)]
     store.write_batch(BatchWrite(footfall=rows))
     with Store.open(
-        f"sqlite:///{tmp_path / 'store.db'}", now_ms=lambda: NOW_MS + 1, reach_days=30
+        database_url, now_ms=lambda: NOW_MS + 1, reach_days=30, secret_key=SECRET_KEY
     ) as later:
         later.write_batch(BatchWrite(footfall=[row(NEXT, DAY, ["a"], salt)]))
         assert [DAY - 30, DAY] == sorted(
@@ -78,10 +79,10 @@ def test_old_days_go(store: Store, tmp_path: Path) -> None:
         )
 
 
-def test_the_secret_is_made_once(store: Store, tmp_path: Path) -> None:
+def test_the_secret_is_made_once(store: Store, database_url: str) -> None:
     """Every process of a database hashes with the same 32 random bytes."""
     first = store.secret(SALT)
-    with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as another:
+    with Store.open(database_url, secret_key=SECRET_KEY) as another:
         assert first == another.secret(SALT)
         assert first != another.secret("something else")
     assert 32 == len(first)

@@ -58,8 +58,11 @@ def test_what_waits_for_one_that_is_just_marked(store: Store) -> None:
     assert [first.webhook_id] == claim(store, crm=1)
     with store._database.write(alone=False) as marker:
         cursor = cursor_of(marker)
-        hold_devices(cursor, [("crm", "phone-1")])
-        hold(cursor, [numbers(store)[first.webhook_id]])
+        of = numbers(store)
+        assert {of[first.webhook_id], of[second.webhook_id]} == set(
+            hold_devices(cursor, [("crm", "phone-1")], [of[first.webhook_id]])
+        )
+        hold(cursor, [of[first.webhook_id]])
         assert [] == claim(store)
         waiting = store.deliveries_page(state="pending").items
         # the third one waits for the second: nobody has that in hand

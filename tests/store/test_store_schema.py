@@ -252,7 +252,7 @@ def test_database_of_the_sixth_version_is_brought_over(url: str, tmp_path: Path)
         (erased,) = store.erasures_page().items
         assert (1, 1) == (erased.devices, erased.counts["states"])
         assert (4, "") == (store.verify_audit().entries, store.verify_audit().broken)
-        assert ["till"] == [each.name for each in store.keys()]
+        assert ["till"] == [each.name for each in store.keys()]  # noqa: SIM118 - no dictionary
         plain, token = store.create_device_token("phone-1", by="ops")
         assert token == store.find_device_token("phone-1", plain, at(200))
         assert (5, "") == (store.verify_audit().entries, store.verify_audit().broken)

@@ -1,0 +1,121 @@
+"""Three workers, three NATS nodes, PostgreSQL: whoever dies or freezes, nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from geotarget.ingest.slots import slot_of
+from tests.e2e.harness import eventually
+from tests.e2e.workers import WORKERS, Installation
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
+
+FAILOVER_S = 20.0
+"""Ten seconds where nothing else runs; a machine that runs other tests beside it gets twice that."""
+RATE = 300.0
+FROZEN_S = 30.0
+AWAY_S = 30.0
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """Everything runs and the slots are shared."""
+    made = Installation(tmp_path)
+    try:
+        made.start()
+        made.wait_for_slots(*WORKERS)
+        yield made
+    finally:
+        made.stop()
+
+
+def freeze_and_thaw(all_of_it: Installation, name: str) -> float:
+    """Freeze a worker for a while; return how long its slots stood still."""
+    slots = all_of_it.slots_of(name)
+    all_of_it.freeze(name)
+    took = all_of_it.until_all_is_well(
+        time.time(), seconds=60, whose=lambda device: slot_of(device) in slots
+    )
+    threading.Event().wait(max(0.0, FROZEN_S - took))
+    all_of_it.thaw(name)
+    all_of_it.wait_for_slots(*WORKERS, seconds=60)
+    return took
+
+
+def test_nothing_is_lost_whoever_dies(
+    installation: Installation, record_property: Callable[[str, object], None]
+) -> None:
+    """Worker, sender, node and database in turn, under load; a zombie commits nothing."""
+    all_of_it = installation
+    phones = all_of_it.publish(RATE)
+    phones.wait_for(round(3 * RATE))
+    took: dict[str, float] = {}
+
+    # a worker is killed: others take its slots
+    slots = all_of_it.slots_of("worker-1")
+    assert slots
+    all_of_it.kill("worker-1")
+    took["worker killed"] = all_of_it.until_all_is_well(
+        time.time(), seconds=60, whose=lambda device: slot_of(device) in slots
+    )
+    all_of_it.run("worker-1")
+    all_of_it.wait_for_slots(*WORKERS)
+
+    # a worker is frozen and wakes up as a zombie
+    fenced = 0.0
+    for _ in range(3):
+        took["worker frozen"] = freeze_and_thaw(all_of_it, "worker-2")
+        fenced = all_of_it.metric("worker-2", "geotarget_fenced_commits_total")
+        if fenced:  # else it had nothing in hand when it was frozen
+            break
+
+    # a node of the broker
+    all_of_it.cluster.kill(2)
+    took["node killed"] = all_of_it.until_all_is_well(time.time(), seconds=90)
+    all_of_it.cluster.start(2)
+
+    # the database
+    all_of_it.server.stop(signal.SIGINT)
+    threading.Event().wait(AWAY_S)
+    all_of_it.server.start()
+    took["database away"] = all_of_it.until_all_is_well(time.time(), seconds=90)
+
+    # the sender
+    all_of_it.kill("deliver")
+    all_of_it.run("deliver")
+    took["sender killed"] = all_of_it.until_all_is_well(time.time(), seconds=90)
+
+    verdict = all_of_it.verdict()
+    record_property("seconds", {what: round(seconds, 1) for what, seconds in took.items()})
+    record_property("owed", verdict.owed)
+    assert verdict.problems == (), took
+    assert fenced >= 1, took
+    assert took["worker killed"] <= FAILOVER_S
+    assert took["worker frozen"] <= FAILOVER_S
+
+
+def test_slots_follow_the_workers(installation: Installation) -> None:
+    """Who ends gives its slots back at once; who comes gets a share, and holds no ping for it."""
+    all_of_it = installation
+    phones = all_of_it.publish(RATE)
+    phones.wait_for(round(2 * RATE))
+    leaving = all_of_it.processes["worker-3"]
+    leaving.send_signal(signal.SIGTERM)
+    assert leaving.wait(40) == 0
+    all_of_it.wait_for_slots("worker-1", "worker-2", seconds=10)
+    all_of_it.run("worker-3")
+    all_of_it.wait_for_slots(*WORKERS, seconds=10)
+    eventually(
+        lambda: sum(all_of_it.metric(name, "geotarget_slots_owned") for name in WORKERS) == 64,
+        seconds=10,
+        what="64 sessions",
+    )
+    verdict = all_of_it.verdict()
+    assert verdict.problems == ()
+    assert sum(all_of_it.metric(name, "geotarget_fenced_commits_total") for name in WORKERS) == 0
