@@ -15,7 +15,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.e2e.harness import free_ports
 
 VARIABLE = "GEOTARGET_TEST_POSTGRES"
 STORE_VARIABLE = "GEOTARGET_TEST_STORE"
@@ -84,9 +85,7 @@ class PostgresServer:
         if self._as:
             shutil.chown(self._home, _NOBODY, "nogroup")
         self.data = self._home / "data"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        (self.port,) = free_ports(1)
         self.url = f"postgresql://geotarget@127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         made = subprocess.run(

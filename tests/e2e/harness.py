@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -40,11 +41,19 @@ def eventually(holds: Callable[[], bool], *, seconds: float, what: str = "") -> 
 
 
 def free_ports(count: int) -> list[int]:
-    """Return TCP ports on loopback that nobody listens on at this moment."""
+    """Return TCP ports on loopback that nobody listens on at this moment.
+
+    Below those that the system gives to outgoing connections: what starts later finds them free.
+    """
     with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
+        probes = []
+        for port in random.SystemRandom().sample(range(15_000, 32_000), 200):
+            probe = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                probes.append(probe)
+            if len(probes) == count:
+                break
         return [int(probe.getsockname()[1]) for probe in probes]
 
 

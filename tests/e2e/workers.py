@@ -6,13 +6,14 @@ walks of the fault suite, whose ledger says what is owed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Collection
 from pathlib import Path
 
 import psycopg
@@ -184,27 +185,40 @@ class Installation:
         )
         return self.phones.start()
 
-    def until_all_is_well(
-        self, fault: float, *, seconds: float, whose: Callable[[str], bool] = lambda _: True
+    def commits(self) -> dict[int, int]:
+        """Return the number of the last row in the log of each slot that has a phone."""
+        with psycopg.connect(self.url, connect_timeout=5) as connection:
+            rows = connection.execute("SELECT slot, max(seq) FROM slot_log GROUP BY slot")
+            return dict(rows.fetchall())
+
+    def until_committed(
+        self, before: dict[int, int], slots: Collection[int], *, seconds: float
     ) -> float:
-        """Wait for the event of a ping that was acknowledged after an instant; return how long."""
-        phones = self.phones
-        assert phones is not None
+        """Wait until pings of each of these slots are committed again; return how long it took."""
+        started = time.monotonic()
+        left = set(slots) & before.keys()
+        assert left
+
+        def again() -> bool:
+            with contextlib.suppress(psycopg.OperationalError):
+                now = self.commits()
+                left.difference_update(slot for slot in tuple(left) if now[slot] > before[slot])
+            return not left
+
+        eventually(again, seconds=seconds, what=f"commits in slots {left}")
+        return time.monotonic() - started
+
+    def until_posted(self, since: float, *, seconds: float) -> float:
+        """Wait for the next post that arrives after an instant; return how long after."""
         offset, found = 0, 0.0
 
         def came() -> bool:
             nonlocal offset, found
             more, offset = posts_from(self.receiver.file, offset)
-            for post in more:
-                event = post.event() if post.accepted and post.at > fault else None
-                if event is None or not whose(event.device):
-                    continue
-                if phones.acknowledged.get(phones.walks.number(event), 0.0) > fault:
-                    found = post.at - fault
-                    return True
-            return False
+            found = next((post.at - since for post in more if post.at > since), 0.0)
+            return found > 0
 
-        eventually(came, seconds=seconds, what="an event of a ping after the fault")
+        eventually(came, seconds=seconds, what="a post")
         return found
 
     def verdict(self, *, seconds: float = 120.0) -> Verdict:
