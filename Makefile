@@ -54,6 +54,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/console.py
 	$(BIN)/python benchmarks/decisions.py
 	$(BIN)/python benchmarks/uplift.py
+	$(BIN)/python benchmarks/workers.py
 
 bench-entries: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.entries
