@@ -37,7 +37,7 @@ from benchmarks.faults.phones import Phones
 from geotarget.catalog import Catalog
 from geotarget.engine.warm import warm
 from geotarget.geojson import parse_zone
-from geotarget.ingest.slots import ALL_SLOTS, slot_of
+from geotarget.ingest.slots import ALL_SLOTS, slot_of, slots_of
 from geotarget.model import Campaign, Endpoint, PingBatch, Trigger
 from geotarget.owned_slots import OwnedSlots
 from geotarget.pipeline import Pipeline
@@ -129,7 +129,7 @@ def by_devices(server: PostgresServer, devices: int, pings: int) -> dict[str, fl
     postgres = psutil.Process(server.process.pid)
     with Store.open(server.make_database(), secret_key=SECRET_KEY) as store:
         store.prepare_slots(sorted(ALL_SLOTS), slot_of)
-        owned = OwnedSlots(store, "bench", slot_of)
+        owned = OwnedSlots(store, "bench", slots_of)
         taken = store.take_slots("bench", among=ALL_SLOTS, most=64, lease_ms=10**9)
         pipeline = Pipeline(catalog=put_catalog(store), store=store, slots=owned)
         owned.ask(lambda: owned.adopt({each.slot: each.epoch for each in taken}))

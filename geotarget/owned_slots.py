@@ -22,6 +22,7 @@ from geotarget.engine.intake import without
 from geotarget.engine.live_state import DEVICE, LiveState
 from geotarget.model import IntArray, PingBatch
 from geotarget.store import SlotLogs, Store
+from geotarget.store.slot_logs import SlotsOf
 
 T = TypeVar("T")
 
@@ -48,8 +49,8 @@ class OwnedSlots:
         Where the states of devices are.
     owner
         The worker, as the leases know it.
-    slot_of
-        The slot of a device.
+    slots_of
+        The slot of each device.
     log_rows, log_bytes
         How long the log of each slot may grow before it is folded.
     """
@@ -58,14 +59,14 @@ class OwnedSlots:
         self,
         store: Store,
         owner: str,
-        slot_of: Callable[[str], int],
+        slots_of: SlotsOf,
         *,
         log_rows: int = 8,
         log_bytes: int = 8 << 20,
     ) -> None:
         self._store = store
-        self._slot_of = slot_of
-        self._logs = SlotLogs(owner, slot_of, max_rows=log_rows, max_bytes=log_bytes)
+        self._slots_of = slots_of
+        self._logs = SlotLogs(owner, slots_of, max_rows=log_rows, max_bytes=log_bytes)
         self._errands: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = (
             queue.SimpleQueue()
         )
@@ -127,7 +128,12 @@ class OwnedSlots:
         if not going:
             return
         ids = self._state.ids
-        rows = [row for row, id_ in enumerate(ids) if id_ and self._slot_of(id_) in going]
+        slots_of_rows = self._slots_of(ids)
+        rows = [
+            row
+            for row in np.flatnonzero(np.isin(slots_of_rows, sorted(going))).tolist()
+            if ids[row]
+        ]
         for row in rows:
             if self._footfall is not None:
                 self._footfall.forget(row)
@@ -146,6 +152,5 @@ class OwnedSlots:
 
     def ours(self, pings: PingBatch) -> PingBatch:
         """Return the pings of devices in slots that are ours; nearly always all of them."""
-        epochs, slot_of = self._epochs, self._slot_of
-        foreign = [at for at, each in enumerate(pings.device) if slot_of(each) not in epochs]
-        return without(pings, _NO_PAIRS, foreign)[0] if foreign else pings
+        ours = np.isin(self._slots_of(pings.device), list(self._epochs))
+        return pings if ours.all() else without(pings, _NO_PAIRS, np.flatnonzero(~ours).tolist())[0]

@@ -167,9 +167,16 @@ class SlotKeeper:
             self._source.disown(going)
             self._source.release(going, timeout_s=0.0)
             self._ask(lambda: self._owned.leave(lost))
-        unused = {slot: epoch for slot, epoch in standing.held.items() if slot not in mine}
-        if unused:  # taken by a tick that failed before the devices were read
-            self._store.release_slots(self._owner, unused, clean=())
+        if self._draining.is_set():
+            return
+        # taken by a tick that failed before the devices were read, or the sessions connected
+        unconnected = mine.keys() - self._source.owned - {*lost}
+        if unconnected:
+            self._ask(lambda: self._owned.leave(unconnected))
+        unused = standing.held.keys() - self._owned.epochs.keys()
+        if unused:
+            epochs = {slot: standing.held[slot] for slot in unused}
+            self._store.release_slots(self._owner, epochs, clean=())
 
     def _begin(self, taken: Collection[Taken]) -> None:
         """Read the devices of slots, then connect their sessions."""

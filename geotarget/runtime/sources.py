@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from geotarget.errors import SettingsError
 from geotarget.ingest import EmbeddedBroker, Intake, MqttSource, SlotSource
-from geotarget.ingest.slots import ALL_SLOTS, parse_slots, slot_of
+from geotarget.ingest.slots import ALL_SLOTS, parse_slots, slots_of
 from geotarget.owned_slots import OwnedSlots
 from geotarget.runtime.slot_keeper import SlotKeeper, worker_name
 from geotarget.settings import Settings
@@ -61,7 +61,7 @@ def share_slots(settings: Settings, store: Store, poke: Callable[[], None]) -> S
     if not among:
         return None
     owner = worker_name()
-    owned = OwnedSlots(store, owner, slot_of)
+    owned = OwnedSlots(store, owner, slots_of)
     return SlotWork(owned, SlotKeeper(store, owned, poke=poke, owner=owner, among=among))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from geotarget.model import BatchWrite, MemberRow
+from geotarget.model import BatchWrite, IntArray, MemberRow
 from geotarget.store.database import cursor_of
 from geotarget.store.leases import SlotsLost
 from geotarget.store.live_log import Append, LiveLog
@@ -23,6 +23,10 @@ _FENCE = f"""
 SELECT slot, epoch, {LAST_ERASURE} FROM slot_lease WHERE owner = ? /*postgresql FOR SHARE*/
 """  # noqa: S608 - our own text
 _INSERT = "INSERT INTO slot_log (slot, seq, devices, members, states) VALUES (?, ?, ?, ?, ?)"
+
+
+SlotsOf = Callable[[Sequence[str]], IntArray]
+"""Returns the slot of each device."""
 
 
 @dataclass(slots=True)
@@ -49,17 +53,15 @@ class SlotLogs:
     ----------
     owner
         The worker, as the leases know it.
-    slot_of
-        The slot of a device.
+    slots_of
+        The slot of each device.
     max_rows, max_bytes
         How long the log of each slot may grow before it is folded.
     """
 
-    def __init__(
-        self, owner: str, slot_of: Callable[[str], int], *, max_rows: int, max_bytes: int
-    ) -> None:
+    def __init__(self, owner: str, slots_of: SlotsOf, *, max_rows: int, max_bytes: int) -> None:
         self._owner = owner
-        self._slot_of = slot_of
+        self._slots_of = slots_of
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._epochs: dict[int, int] = {}
@@ -122,19 +124,23 @@ class SlotLogs:
             log.settle(append)
 
     def _parts(self, batch: BatchWrite) -> dict[int, _Part]:
-        slot_of, count = self._slot_of, len(batch.devices)
+        count = len(batch.devices)
         if count and (len(batch.device_states) % count or not batch.device_states):
             raise ValueError(
                 f"{len(batch.device_states)} bytes of state can't be divided among {count} devices"
             )
         width = len(batch.device_states) // count if count else 0
         parts: defaultdict[int, _Part] = defaultdict(_Part)
-        for at, device in enumerate(batch.devices):
-            part = parts[slot_of(device)]
-            part.devices.append(device)
+        for at, slot in enumerate(self._slots_of(batch.devices).tolist()):
+            part = parts[slot]
+            part.devices.append(batch.devices[at])
             part.states.append(batch.device_states[at * width : (at + 1) * width])
-        for row in batch.members_put:
-            parts[slot_of(row.device)].put.append(row)
-        for device, zone in batch.members_removed:
-            parts[slot_of(device)].removed.append((device, zone))
+        put, removed = batch.members_put, batch.members_removed
+        for slot, row in zip(
+            self._slots_of([each.device for each in put]).tolist(), put, strict=True
+        ):
+            parts[slot].put.append(row)
+        whose = self._slots_of([device for device, _ in removed]).tolist()
+        for slot, (device, zone) in zip(whose, removed, strict=True):
+            parts[slot].removed.append((device, zone))
         return dict(sorted(parts.items()))

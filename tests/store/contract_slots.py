@@ -10,7 +10,7 @@ from contract_batch import devices_in
 from records import member, transition
 
 from geotarget.errors import StoreError
-from geotarget.ingest.slots import ALL_SLOTS, SLOTS, slot_of
+from geotarget.ingest.slots import ALL_SLOTS, SLOTS, slot_of, slots_of
 from geotarget.model import BatchWrite
 from geotarget.store import SlotLogs, SlotsLost, Store
 
@@ -32,7 +32,7 @@ def take(store: Store, owner: str, most: int = SLOTS, lease_ms: int = LONG_MS) -
 
 def writing(store: Store, owner: str, epochs: dict[int, int], rows: int = 4) -> SlotLogs:
     """Let a store write into these slots."""
-    logs = SlotLogs(owner, slot_of, max_rows=rows, max_bytes=1 << 20)
+    logs = SlotLogs(owner, slots_of, max_rows=rows, max_bytes=1 << 20)
     logs.take(epochs)
     store.write_slots(logs)
     return logs
