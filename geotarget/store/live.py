@@ -11,6 +11,7 @@ them. So whoever finds an erasure that he did not follow reads his log again, to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +30,8 @@ from geotarget.store.live_log import (
     decode_members,
     encode,
 )
+
+ROWS_AT_ONCE = 50_000
 
 _LOGS = """
 (SELECT -1 AS slot, seq, devices, members, states FROM live_log
@@ -180,9 +183,10 @@ def scatter(cursor: Any, slot_of: Callable[[str], int]) -> int:
     moved = _fold(cursor, "live_log", slot_of)
     for table in ("device", "membership"):
         rows = cursor.execute(f"SELECT DISTINCT device FROM {table} WHERE slot < 0").fetchall()  # noqa: S608 - our own names
-        cursor.executemany(
+        _for_all(
+            cursor,
             f"UPDATE {table} SET slot = ? WHERE device = ?",  # noqa: S608 - our own names
-            [(slot_of(device), device) for (device,) in rows],
+            ((slot_of(device), device) for (device,) in rows),
         )
         moved |= {device for (device,) in rows}
     return len(moved)
@@ -207,18 +211,21 @@ def _fold(cursor: Any, table: str, slot_of: Callable[[str], int]) -> set[str]:
         put, removed = decode_members(changed)
         members.update(dict.fromkeys(removed))
         members.update({row[:2]: row for row in put})
-    cursor.executemany(
-        UPSERT_DEVICE, [(device, state, slot_of(device)) for device, state in states.items()]
-    )
-    cursor.executemany(
-        "DELETE FROM membership WHERE device = ? AND zone = ?",
-        [pair for pair, row in members.items() if row is None],
-    )
-    cursor.executemany(
-        UPSERT_MEMBER, [(*row, slot_of(row[0])) for row in members.values() if row is not None]
-    )
+    of_devices = ((device, state, slot_of(device)) for device, state in states.items())
+    _for_all(cursor, UPSERT_DEVICE, of_devices)
+    gone = (pair for pair, row in members.items() if row is None)
+    _for_all(cursor, "DELETE FROM membership WHERE device = ? AND zone = ?", gone)
+    of_members = ((*row, slot_of(row[0])) for row in members.values() if row is not None)
+    _for_all(cursor, UPSERT_MEMBER, of_members)
     cursor.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
     return set(states)
+
+
+def _for_all(cursor: Any, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Execute a statement for very many rows in parts: a server ends who says nothing for long."""
+    rows = iter(rows)
+    while part := list(islice(rows, ROWS_AT_ONCE)):
+        cursor.executemany(statement, part)
 
 
 def _split(ids: Sequence[str], block: bytes) -> Iterable[tuple[str, bytes]]:
