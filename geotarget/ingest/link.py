@@ -34,6 +34,8 @@ _SHORT_S = 5.0
 _SHORT_LIVES = 2
 _CLOSE_S = 5.0
 _SILENT_KEEPALIVES = 3
+ANSWER_S = 10.0
+"""A broker that took the connection and says nothing for so long is asked anew."""
 
 _log = structlog.get_logger(__name__)
 
@@ -110,6 +112,14 @@ class Link:
             self._replace("its network thread has ended")
         elif silence > _SILENT_KEEPALIVES * self._source.keepalive_s:
             self._replace(f"nothing was heard for {silence:.0f} s")
+        elif self._is_ignored():
+            self._replace(f"{self._source.broker} has not answered for {ANSWER_S:g} s")
+
+    def _is_ignored(self) -> bool:
+        """Tell whether the broker has taken the connection and not answered in time."""
+        if self._answered or self.client.socket() is None:
+            return False
+        return time.monotonic() - self._last_attempt > ANSWER_S
 
     def _end_loop(self) -> None:
         try:

@@ -627,3 +627,26 @@ def test_a_frozen_broker_is_noticed(
     eventually(lambda: here.source.health() == (True, ""))
     make_phone(mosquitto.port).publish("pings/d", ping(1))
     eventually(lambda: recorder.count == 1)
+
+
+def test_a_broker_that_never_answers_is_asked_anew(
+    monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    """It took the connection and fell silent: another try may reach it."""
+    monkeypatch.setattr("geotarget.ingest.link.ANSWER_S", 0.2)
+    asked: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(DEADLINE_S)
+        intake = Intake(Recorder().process)
+        source = MqttSource(
+            f"mqtt://127.0.0.1:{silent.getsockname()[1]}", intake, reconnect_s=(0.05, 0.1)
+        )
+        source.start()
+        try:
+            asked += [silent.accept()[0] for _ in range(2)]
+            eventually(lambda: not source.health()[0])
+        finally:
+            source.end()
+            for each in asked:
+                each.close()
+    source.join()
