@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 _START_S = 60.0
 _STOP_S = 10.0
 _ORPHAN_S = 5.0
+_ENDING_S = 2.0
 _POLL_S = 0.02
 _FIRST_BACKOFF_S = 0.1
 _LAST_BACKOFF_S = 5.0
@@ -259,7 +260,7 @@ class EmbeddedBroker:
             program = find_server(self._server)
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._check_orphan()
-            check_port(self._host, self._port)
+            self._check_port()
             self._make_session(program)
             plan = self._make_plan(self._host, self._port or free_port(self._host))
             shown = self._certificate
@@ -424,6 +425,17 @@ class EmbeddedBroker:
                     " end it, or choose another data folder"
                 )
             time.sleep(_POLL_S)
+
+    def _check_port(self) -> None:
+        """Refuse a port that is taken; an earlier server lets go of it a moment after its end."""
+        deadline = time.monotonic() + (_ENDING_S if self._pid_file.exists() else 0.0)
+        while True:
+            try:
+                return check_port(self._host, self._port)
+            except BrokerError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
 
     def _orphan(self) -> int | None:
         with contextlib.suppress(OSError, ValueError):
