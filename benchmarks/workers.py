@@ -260,7 +260,7 @@ def main() -> None:
             print(row)
         workers = []
         for count in [1] if smoke else [1, 2, 4]:
-            workers.append(by_workers(server, count, 10_000 if smoke else 200_000))
+            workers.append(by_workers(server, count, 10_000 if smoke else 100_000))
             print(workers[-1])
     finally:
         server.remove()
