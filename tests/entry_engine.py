@@ -86,7 +86,8 @@ class Engine:
 
     def restart(self) -> None:
         """Go on with what was kept."""
-        self.state = LiveState.restore(
+        self.state = LiveState()
+        self.state.adopt(
             list(self._devices), b"".join(self._devices.values()), list(self.members.values())
         )
 

@@ -222,21 +222,6 @@ class LiveState:
         self._following[slot] = -1
         self._free.append(slot)
 
-    @classmethod
-    def restore(
-        cls, devices: Sequence[str], device_states: bytes, members: Sequence[MemberRow]
-    ) -> LiveState:
-        """Return the state that the store kept.
-
-        Raises
-        ------
-        StoreError
-            The records were written by a newer version.
-        """
-        state = cls()
-        state.adopt(devices, device_states, members)
-        return state
-
     def adopt(
         self, devices: Sequence[str], device_states: bytes, members: Sequence[MemberRow]
     ) -> None:
