@@ -27,6 +27,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from geotarget.ingest.framing import DUP, PUBLISH, Framer, Packet
+from geotarget.ingest.paho_polling import PollingClient
 from geotarget.ingest.waiting import QOS_BITS, Frame
 
 NEEDED = (
@@ -90,7 +91,7 @@ class _Connections:
         self._unacknowledged.difference_update(identifiers)
 
 
-class FramingClient(paho.Client):
+class FramingClient(PollingClient):
     """paho's client with `loop_read` replaced.
 
     Parameters
@@ -105,7 +106,7 @@ class FramingClient(paho.Client):
     """
 
     def __init__(self, deliver: Deliver, *, max_packet_bytes: int, **options: Any) -> None:
-        super().__init__(CallbackAPIVersion.VERSION2, manual_ack=True, **options)
+        super().__init__(manual_ack=True, **options)
         self._deliver = deliver
         self._framer = Framer(max_packet_bytes)
         self._connections = _Connections()
@@ -222,11 +223,11 @@ class FramingClient(paho.Client):
         self._backlog = ()
 
 
-class CallbackClient(paho.Client):
+class CallbackClient(PollingClient):
     """The same contract on paho's public interface: one callback a message."""
 
     def __init__(self, deliver: Deliver, *, max_packet_bytes: int, **options: Any) -> None:
-        super().__init__(CallbackAPIVersion.VERSION2, manual_ack=True, **options)
+        super().__init__(manual_ack=True, **options)
         self._deliver = deliver
         del max_packet_bytes  # paho reads packets of any size; the decoder refuses large ones
         self._connections = _Connections()

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from geotarget.errors import BrokerError
 from geotarget.ingest.broker_url import BrokerUrl, connect_properties
+from geotarget.ingest.paho_polling import PollingClient
 
 SESSION_EXPIRY_S = 86_400
 """How long a broker keeps the session of an absent ingest, in seconds (MQTT 5)."""
@@ -95,12 +96,8 @@ class _Making:
         self._expiry_s = expiry_s
         more: dict[str, Any] = {} if self._mqtt5 else {"clean_session": False}
         # Nothing is acknowledged here: what the session holds is the ingest's.
-        self._client = client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=client_id,
-            protocol=protocol,
-            manual_ack=True,
-            **more,
+        self._client = client = PollingClient(
+            client_id=client_id, protocol=protocol, manual_ack=True, **more
         )
         broker.apply(client, tls=tls)
         client.on_connect = self._on_connect

@@ -7,11 +7,11 @@ import threading
 from typing import Any
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from geotarget.errors import BrokerError
 from geotarget.ingest.broker_url import BrokerUrl
+from geotarget.ingest.paho_polling import PollingClient
 
 FIGURES = {
     "$SYS/broker/version": "version",
@@ -48,7 +48,7 @@ def read_figures(broker: BrokerUrl, *, tls: ssl.SSLContext | None = None) -> dic
             found[FIGURES[message.topic]] = message.payload.decode("utf-8", "replace")
             changed.notify_all()
 
-    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client = PollingClient()
     broker.apply(client, tls=tls)
     client.on_connect, client.on_message = on_connect, on_message
     try:

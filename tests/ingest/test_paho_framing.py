@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +14,7 @@ import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from geotarget.ingest import paho_framing
+from geotarget.ingest import paho_framing, paho_polling
 from geotarget.ingest.framing import Framer
 from geotarget.ingest.paho_framing import CallbackClient, FramingClient, MqttClient, make_client
 from geotarget.ingest.waiting import Frame
@@ -133,8 +136,56 @@ def frame(mid: int, payload: bytes = b"p", *, dup: bool = False) -> Frame:
 def test_the_private_names_exist() -> None:
     """The installed paho has every private name that the framing leans on."""
     client = paho.Client(CallbackAPIVersion.VERSION2)
-    assert [name for name in paho_framing.NEEDED if not hasattr(client, name)] == []
+    names = (*paho_framing.NEEDED, *paho_polling.NEEDED)
+    assert [name for name in names if not hasattr(client, name)] == []
     assert isinstance(make_client(lambda *_: 0, max_packet_bytes=1), FramingClient)
+
+
+@contextlib.contextmanager
+def many_descriptors() -> Iterator[None]:
+    """Let everything that is opened have a number above those that select() takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4_096)), hard))
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        while held[-1] < 1_100:
+            held.append(os.dup(held[0]))
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_descriptors_may_have_any_number(
+    make_bench: Callable[..., Bench], eventually: Eventually
+) -> None:
+    """With a thousand sockets open, messages come and are acknowledged all the same."""
+    with many_descriptors():
+        bench = make_bench(FramingClient, 4, 1_000_000)
+        peer = bench.accept()
+        sent = [frame(1, b"a"), frame(2, b"b" * 300_000)]
+        peer.send(bench.publish(*sent))
+        eventually(lambda: len(bench.received) == 2)
+        bound = bench.client.socket()
+        assert bound is not None
+        assert bound.fileno() > 1_023
+        bench.client.acknowledge(bench.received[0][0], [1, 2])
+        assert peer.acknowledgements(2) == [1, 2]
+        peer.socket.close()
+        again = bench.accept()
+        again.send(bench.publish(frame(3)))
+        eventually(lambda: len(bench.received) == 3)
+
+
+def test_without_a_name_paho_waits_as_it_always_did(
+    make_bench: Callable[..., Bench], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A paho that lacks a name for poll() is left to its own waiting."""
+    monkeypatch.setattr(paho_polling, "NEEDED", ("_gone_in_paho_9",))
+    bench = make_bench(FramingClient, 4)
+    bench.accept().send(bench.publish(frame(1)))
+    eventually(lambda: bench.frames == [frame(1)])
 
 
 def test_without_a_name_the_callbacks_are_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,73 @@
+"""paho-mqtt that waits with poll() instead of select().
+
+select() takes no descriptor above 1,023. paho turns that into a lost connection that nobody hears
+of, and connects again for ever: with a thousand consoles open, a reconnecting ingest would never
+get back to its broker. Where this paho lacks a name in `NEEDED`, it waits as it always did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+from collections.abc import Mapping
+from typing import Any
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+
+NEEDED = ("_loop", "_sock", "_sockpairR")
+"""Private names of paho that `PollingClient` uses."""
+
+_WAKING_BYTES = 10_000
+
+
+class PollingClient(paho.Client):
+    """paho's client, whose descriptors may have any number.
+
+    Parameters
+    ----------
+    **options
+        As `paho.Client` takes them.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, **options)
+        self._polls = all(hasattr(self, name) for name in NEEDED)
+
+    def _loop(self, timeout: float = 1.0) -> MQTTErrorCode:
+        if not self._polls:
+            return super()._loop(timeout)
+        sock, waker = self._sock, self._sockpairR
+        if sock is None:
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        # What TLS has decrypted already makes no sound on the socket.
+        kept = hasattr(sock, "pending") and sock.pending() > 0
+        wanted = {sock: select.POLLIN | (select.POLLOUT if self.want_write() else 0)}
+        if waker is not None:
+            wanted[waker] = select.POLLIN
+        try:
+            found = _poll(wanted, 0.0 if kept else timeout)
+        except (ValueError, OSError):
+            # Another thread has just closed the socket, and has told what follows from it.
+            return MQTTErrorCode.MQTT_ERR_CONN_LOST
+        status = MQTTErrorCode.MQTT_ERR_SUCCESS
+        # An error and a hang-up are found out by reading.
+        if kept or found.get(sock, 0) & ~select.POLLOUT:
+            status = self.loop_read()
+        woken = waker is not None and waker in found
+        if waker is not None and woken:
+            with contextlib.suppress(BlockingIOError):
+                waker.recv(_WAKING_BYTES)
+        if not status and (woken or found.get(sock, 0) & select.POLLOUT):
+            status = self.loop_write()
+        return status or self.loop_misc()
+
+
+def _poll(wanted: Mapping[Any, int], timeout_s: float) -> dict[Any, int]:
+    """Wait for events on sockets; return those that happened, by socket."""
+    poll = select.poll()
+    sockets = {}
+    for sock, events in wanted.items():
+        sockets[sock.fileno()] = sock
+        poll.register(sock, events)
+    return {sockets[number]: events for number, events in poll.poll(1000 * timeout_s)}
