@@ -9,6 +9,7 @@ import pytest
 import shapely
 
 from geotarget.catalog import Catalog
+from geotarget.ingest.slots import ALL_SLOTS, SLOTS, slot_of
 from geotarget.model import Budget, Campaign, Endpoint, Kind, Spent, Trigger, Zone
 from geotarget.store import Store
 from tests.postgres_server import SECRET_KEY
@@ -24,21 +25,30 @@ WORKER = """
 import sys
 import numpy as np
 from geotarget.catalog import Catalog
+from geotarget.ingest.slots import slot_of, slots_of
 from geotarget.model import PingBatch
+from geotarget.owned_slots import OwnedSlots
 from geotarget.pipeline import Pipeline
 from geotarget.store import Store
 
 url, key, name = sys.argv[1:4]
-now_ms, devices, at_once = map(int, sys.argv[4:])
+now_ms, devices, at_once = map(int, sys.argv[4:7])
+slots = [int(slot) for slot in sys.argv[7].split(",") if slot]
+names = [f"{name}-{number}" for number in range(100 * devices)]
+names = [each for each in names if not slots or slot_of(each) in slots][:devices]
 with Store.open(url, busy_s=120.0, secret_key=key) as store:
-    pipeline = Pipeline(catalog=Catalog(store), store=store, now_ms=lambda: now_ms)
+    owned = OwnedSlots(store, name, slots_of) if slots else None
+    pipeline = Pipeline(catalog=Catalog(store), store=store, now_ms=lambda: now_ms, slots=owned)
+    if owned is not None:
+        taken = store.take_slots(name, among=slots, most=64, lease_ms=600_000)
+        owned.adopt({each.slot: each.epoch for each in taken})
     print("ready", flush=True)
     sys.stdin.readline()
     for start in range(0, devices, at_once):
         ts = np.full(at_once, now_ms)
         pipeline.process(
             PingBatch(
-                device=[f"{name}-{start + each}" for each in range(at_once)],
+                device=names[start : start + at_once],
                 ts=ts,
                 lng=np.full(at_once, 24.94),
                 lat=np.full(at_once, 60.17),
@@ -51,17 +61,20 @@ with Store.open(url, busy_s=120.0, secret_key=key) as store:
 
 
 @pytest.mark.parametrize(
-    ("budget", "cost_micros", "fired"),
+    ("budget", "cost_micros", "fired", "in_slots"),
     [
-        pytest.param(Budget(total=1_000), 0, 1_000, id="offers in all"),
-        pytest.param(Budget(per_day=1_000, total=5_000), 50_000, 1_000, id="offers a day"),
-        pytest.param(Budget(unit="money", total=50_000_000), 70_000, 714, id="money"),
+        pytest.param(Budget(total=1_000), 0, 1_000, False, id="offers in all"),
+        pytest.param(Budget(per_day=1_000, total=5_000), 50_000, 1_000, True, id="offers a day"),
+        pytest.param(Budget(unit="money", total=50_000_000), 70_000, 714, False, id="money"),
     ],
 )
 def test_four_processes_and_one_budget(
-    database_url: str, budget: Budget, cost_micros: int, fired: int
+    database_url: str, budget: Budget, cost_micros: int, fired: int, in_slots: bool
 ) -> None:
-    """Exactly the budget is fired, delivered and counted as spent; everybody else is refused."""
+    """Exactly the budget is fired, delivered and counted as spent; everybody else is refused.
+
+    Also where the turns of workers with slots run beside each other.
+    """
     url = database_url
     with Store.open(url, secret_key=SECRET_KEY) as store:
         catalog = Catalog(store)
@@ -80,6 +93,8 @@ def test_four_processes_and_one_budget(
                 cost_micros=cost_micros,
             )
         )
+        if in_slots:
+            store.prepare_slots(sorted(ALL_SLOTS), slot_of)
     workers = [
         subprocess.Popen(
             [
@@ -92,6 +107,7 @@ def test_four_processes_and_one_budget(
                 str(NOW),
                 str(DEVICES),
                 "8",
+                ",".join(map(str, range(number, SLOTS, PROCESSES))) if in_slots else "",
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
