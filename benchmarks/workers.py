@@ -125,8 +125,8 @@ def cpu_of(process: psutil.Process) -> float:
     return sum(each.user + each.system for each in times)
 
 
-def by_devices(server: PostgresServer, devices: int, pings: int) -> dict[str, float]:
-    """Measure the pipeline with so many devices; the first round fills the state."""
+def by_devices(server: PostgresServer, devices: int, warm: int, pings: int) -> dict[str, float]:
+    """Measure the pipeline with so many devices, once the logs of the slots are as full as ever."""
     assert server.process is not None
     postgres = psutil.Process(server.process.pid)
     with Store.open(server.make_database(), secret_key=SECRET_KEY) as store:
@@ -135,13 +135,13 @@ def by_devices(server: PostgresServer, devices: int, pings: int) -> dict[str, fl
         taken = store.take_slots("bench", among=ALL_SLOTS, most=64, lease_ms=10**9)
         pipeline = Pipeline(catalog=put_catalog(store), store=store, slots=owned)
         owned.ask(lambda: owned.adopt({each.slot: each.epoch for each in taken}))
-        count = max(1, pings // devices)
+        before_that, count = max(1, warm // devices), max(1, pings // devices)
         names = [f"device-{number}" for number in range(devices)]
-        for batch in rounds(names, first=0, count=1):
+        for batch in rounds(names, first=0, count=before_that):
             pipeline.process(batch)
         before, ours = cpu_of(postgres), time.process_time()
         moved = total = 0
-        for batch in rounds(names, first=1, count=count):
+        for batch in rounds(names, first=before_that, count=count):
             moved += sum(pipeline.process(batch).transitions.values())
             total += len(batch)
         spent = time.process_time() - ours
@@ -256,7 +256,7 @@ def main() -> None:
     try:
         server.start()
         devices = [
-            by_devices(server, count, 20_000 if smoke else 400_000)
+            by_devices(server, count, *((10_000, 20_000) if smoke else (3_000_000, 1_000_000)))
             for count in ([10_000] if smoke else [10_000, 100_000, 1_000_000])
         ]
         for row in devices:
