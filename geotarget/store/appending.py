@@ -22,9 +22,10 @@ MAX_PAYLOAD = 64 << 10
 
 _LAST_SEQS = "SELECT {}, {}, {}".format(
     *(
-        f"""max(
+        f"""/*sqlite*/ max(
   (SELECT coalesce(max(seq), 0) FROM {table}),
   (SELECT coalesce(max(stretch) << {STRETCH_BITS}, 0) FROM span WHERE list = '{table}'))
+/*postgresql (SELECT value FROM counter WHERE name = 'last {table}')*/
 """  # noqa: S608 - our own names
         for table in ("transition", "decision", "delivery")
     )
@@ -69,7 +70,9 @@ def count(cursor: Any, changes: Counter[str]) -> None:
 def last_seqs(cursor: Any) -> tuple[int, int, int]:
     """Return the last numbers of transitions, decisions and deliveries.
 
-    Also when the last row is gone (`retention`): its stretch, or the one after it, is still there.
+    Also when the last row is gone (`retention`). On SQLite its stretch, or the one after it, is
+    still there; on PostgreSQL, where every partition would have to be asked for its highest number,
+    a counter holds the last one that was given.
     """
     transition, decision, delivery = cursor.execute(_LAST_SEQS).fetchone()
     return transition, decision, delivery
@@ -109,6 +112,7 @@ def write_transitions(
     )
     new = _new(cursor, "transition", transitions, last_seq)
     _write_spans(cursor, "transition", (each.ts_ms for each in transitions), last_seq)
+    changes["last transition"] += len(transitions)
     changes["transitions"] += len(new)
     changes["entries"] += sum(each.kind is Kind.ENTER for each in new)
     return new
@@ -153,6 +157,7 @@ def write_decisions(
     )
     new = _new(cursor, "decision", decisions, last_seq)
     _write_spans(cursor, "decision", (each.decided_ms for each in decisions), last_seq)
+    changes["last decision"] += len(decisions)
     fired = sum(each.fired for each in new)
     changes["decisions_fired"] += fired
     changes["decisions_refused"] += len(new) - fired
@@ -192,6 +197,7 @@ def write_deliveries(
         [(seq, each.body) for seq, each in new],
     )
     _write_spans(cursor, "delivery", (each.created_ms for each in deliveries), last_seq)
+    changes["last delivery"] += len(deliveries)
     changes["deliveries_pending"] += len(new)
 
 

@@ -20,17 +20,18 @@ the last row of a list goes, an empty stretch after it keeps the numbering.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from geotarget.store import partitions
 from geotarget.store.appending import count
 from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import to_json
 from geotarget.store.holding import hold
 from geotarget.store.tables import STRETCH_BITS
 
-DAY_MS = 86_400_000
+DAY_MS = partitions.DAY_MS
 
 ROWS_AT_ONCE = 250
 """Most rows that one transaction drops."""
@@ -43,6 +44,9 @@ _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 _OLD_STRETCHES = "SELECT stretch FROM span WHERE list = ? AND min_ms < ? ORDER BY stretch"
 _NUMBERED = "seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
 _STATES = f"SELECT state, count(*) FROM delivery WHERE {_NUMBERED} {{}}"  # noqa: S608 - our own text
+_DROP_POSTED = """
+DELETE FROM {table} WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
+"""
 _NARROW = """
 UPDATE span SET (min_ms, max_ms) = (
   SELECT coalesce(min({time}), ?), coalesce(max({time}), ?) FROM {table}
@@ -154,19 +158,49 @@ class Retention:
             The database can't be read or written; the steps before stand.
         """
         now_ms = self._now_ms()
+        divided = partitions.divides(self._database)
+        partitions.make_days(self._database, now_ms)
         for days, of in (
             (keep.history, _TRANSITIONS),
             (keep.history, _DECISIONS),
             (keep.deliveries, _DELIVERIES),
         ):
-            if days:
-                yield from self._drop_history(of, now_ms - days * DAY_MS, rows_at_once)
+            if not days:
+                continue
+            before_ms = now_ms - days * DAY_MS
+            if divided:
+                before_ms = yield from self._drop_days(of, before_ms - before_ms % DAY_MS)
+            yield from self._drop_history(of, before_ms, rows_at_once)
+        if divided:
+            yield from self._drop_bodies()
         if keep.conversions:
             yield from self._drop_conversions(now_ms - keep.conversions * DAY_MS, rows_at_once)
         if keep.tombstones:
             yield from self._drop_tombstones(now_ms - keep.tombstones * DAY_MS, rows_at_once)
         if keep.behaviour:
             yield from self._forget(now_ms - keep.behaviour * DAY_MS, rows_at_once)
+
+    def _drop_days(self, of: _Old, before_ms: int) -> Generator[Dropped, None, int]:
+        """Drop days as a whole; return the instant before which rows are dropped one by one.
+
+        A day that can't go as a whole is left for later: for a day. Then its rows go by themselves.
+        """
+        left = before_ms
+        for day in partitions.days_of(self._database, of.table):
+            if day.end_ms > before_ms:
+                break
+            rows = partitions.drop_day(self._database, day, of.where, before_ms)
+            if rows:
+                yield Dropped(of.table, rows)
+            elif rows is None and day.end_ms > before_ms - DAY_MS:
+                left = min(left, day.start_ms)
+        partitions.drop_spans(self._database, of.table, left)
+        return left
+
+    def _drop_bodies(self) -> Iterator[Dropped]:
+        for rows in partitions.drop_bodies(self._database):
+            if rows:
+                yield Dropped("delivery_body", rows)
 
     def _drop_history(self, of: _Old, before_ms: int, most: int) -> Iterator[Dropped]:
         with self._database.read() as connection:
@@ -243,6 +277,9 @@ def _drop(cursor: Any, of: _Old, found: list[Any], before_ms: int) -> int:
         states = _STATES.format(f"AND {of.where} GROUP BY state")
         for state, rows in cursor.execute(states, (seqs, before_ms)):
             changes[f"deliveries_{state}"] -= rows
+        ended = f"SELECT seq FROM delivery WHERE {_NUMBERED} AND {of.where}"  # noqa: S608 - our own names
+        rows = cursor.execute(ended, (seqs, before_ms)).fetchall()
+        drop_posted(cursor, to_json([seq for (seq,) in rows]))
     cursor.execute(
         f"DELETE FROM {of.table} WHERE {_NUMBERED} AND {of.where}",  # noqa: S608 - our own names
         (seqs, before_ms),
@@ -252,6 +289,12 @@ def _drop(cursor: Any, of: _Old, found: list[Any], before_ms: int) -> int:
     if before is not None and cursor.execute(last).fetchone()[0] != before:
         keep_numbering(cursor, of.table, before)
     return done
+
+
+def drop_posted(cursor: Any, deliveries: str) -> None:
+    """Delete bodies and attempts of deliveries that go, by a list of their numbers."""
+    for table in ("delivery_body", "attempt"):
+        cursor.execute(_DROP_POSTED.format(table=table), (deliveries,))
 
 
 def keep_numbering(cursor: Any, table: str, last: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -36,6 +37,14 @@ print("ready", flush=True)
 sys.stdin.readline()
 Store.open(sys.argv[1], secret_key=sys.argv[2]).close()
 """
+
+DIVIDED = {"transition", "decision", "delivery"}
+"""Tables that r0010 divides into days. It is the one migration that does not only add: a number can
+be no key across partitions, so nothing can refer to it either (its docstring says what that means;
+no version before it was released for PostgreSQL)."""
+
+IS_PART = re.compile(r"(transition|decision|delivery)_(rest|(offer_|transition_)?\d{8})")
+OF_DELIVERIES = {"delivery_body", "attempt"}
 
 assert targeting_tables  # its tables belong to the metadata
 
@@ -102,7 +111,7 @@ def schema_of(url: str) -> dict[str, Any]:
                 ),
             }
             for table in inspector.get_table_names()
-            if table != "alembic_version"
+            if table != "alembic_version" and not IS_PART.fullmatch(table)
         }
 
 
@@ -134,14 +143,21 @@ def test_migrations_lead_to_the_tables_of_the_code(url: str, other: str) -> None
             for name in columns.keys() - was["columns"].keys():
                 _, nullable, default, identity = columns[name]
                 assert nullable or default is not None or identity, (revision, table, name)
-            assert was["key"] == after[table]["key"]
+            if revision != "0010" or table not in DIVIDED:
+                assert was["key"] == after[table]["key"]
         before = after
     with closing(open_database(other)) as database, database.write() as connection:
         metadata.create_all(connection)
     described = schema_of(other)
     assert described.keys() == before.keys()
     for table, wanted in described.items():
-        assert wanted == before[table], table
+        if table in DIVIDED:
+            assert ["seq"] == wanted["key"]
+            assert wanted | {"key": []} == before[table], table
+        elif table in OF_DELIVERIES:
+            assert wanted | {"foreign": []} == before[table], table
+        else:
+            assert wanted == before[table], table
 
 
 def test_all_text_is_compared_by_its_bytes(url: str) -> None:

@@ -1,0 +1,341 @@
+"""Days of history on PostgreSQL: where rows lie, and how a day goes as a whole."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import psycopg
+import pytest
+from records import SECOND_MS, START_MS, at, attempt, decision, delivery, transition
+from recounted import every
+from test_postgres_schema import REVISIONS, bring
+
+from geotarget.model import Attempt, BatchWrite, Delivery
+from geotarget.store import Keep, Store, migrate, partitions
+from geotarget.store.database import cursor_of
+from geotarget.store.opening import open_database
+from geotarget.store.partitions import DAY_MS, DAYS_AHEAD, KINDS, Day, days_of, make_days
+from tests.postgres_server import SECRET_KEY, drop_database, make_database
+
+FIRST = START_MS // DAY_MS
+LISTS = ("transition", "decision", "delivery", "delivery_body", "attempt")
+KEEP = Keep(history=90, deliveries=30)
+A_DAY = DAY_MS // SECOND_MS
+"""So many numbers of records are a day."""
+
+MIDNIGHT = (DAY_MS - START_MS % DAY_MS) // SECOND_MS
+"""The record of this number is the first one of the second day."""
+
+
+class Clock:
+    """A clock that is put where a test wants it, in days since the first one's midnight."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> int:
+        """Return the time."""
+        return round((FIRST + self.now) * DAY_MS)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return the store's clock."""
+    return Clock()
+
+
+@pytest.fixture
+def url(postgres_url: str, postgres_template: str) -> Iterator[str]:
+    """Make a database with all tables and partitions for the days of the records."""
+    made = make_database(postgres_url, postgres_template)
+    yield made
+    drop_database(made)
+
+
+@pytest.fixture
+def store(url: str, clock: Clock) -> Iterator[Store]:
+    """Open it."""
+    with Store.open(url, now_ms=clock, secret_key=SECRET_KEY) as store:
+        yield store
+
+
+def asked(store: Store, statement: str) -> list[Any]:
+    """Return the rows of a question."""
+    with store._database.read() as connection:
+        return list(cursor_of(connection).execute(statement).fetchall())
+
+
+def places(store: Store, table: str) -> dict[str, int]:
+    """Return how many rows of a table lie in which partition."""
+    where = f"SELECT CAST(CAST(tableoid AS REGCLASS) AS TEXT), count(*) FROM {table} GROUP BY 1"
+    return dict(asked(store, where))
+
+
+def dropped(store: Store, keep: Keep = KEEP) -> dict[str, int]:
+    """Drop what is too old; return how many rows of what."""
+    found: Counter[str] = Counter()
+    for step in store.drop_old(keep):
+        found[step.list] += step.rows
+    return dict(found)
+
+
+def fill(store: Store, numbers: range) -> list[Delivery]:
+    """Write a transition, a decision and a delivery of each number; return the deliveries."""
+    made = [delivery(number) for number in numbers]
+    store.write_batch(
+        BatchWrite(
+            transitions=[transition(number) for number in numbers],
+            decisions=[decision(number) for number in numbers],
+            deliveries=made,
+        )
+    )
+    return made
+
+
+def ended(of: Delivery, state: str = "delivered", **changes: Any) -> Attempt:
+    """Make the attempt that ended a delivery."""
+    return attempt(of, state=state, **changes)
+
+
+def check_counters(store: Store) -> None:
+    """Assert that the counters of deliveries say what the rows say."""
+    counts = store.counts()
+    states = Counter(row.state for row in every(store, "deliveries_page"))
+    for state in ("pending", "delivered", "failed", "expired"):
+        assert states[state] == getattr(counts, f"deliveries_{state}"), state
+
+
+def test_rows_lie_in_the_day_of_their_id(store: Store) -> None:
+    """To the millisecond; what has no instant, or one far away, lies in the rest."""
+    fill(store, range(MIDNIGHT - 2, MIDNIGHT + 3))
+    store.write_batch(
+        BatchWrite(
+            transitions=[transition(1, id="zzz"), transition(2000 * A_DAY)],
+            deliveries=[
+                delivery(1, webhook_id="test_00000000000000000000"),
+                delivery(1, webhook_id=f"transition_{transition(MIDNIGHT).id}"),
+            ],
+        )
+    )
+    assert {
+        "transition_20260101": 2, "transition_20260102": 3, "transition_rest": 2,
+    } == places(store, "transition")  # fmt: skip
+    assert {"decision_20260101": 2, "decision_20260102": 3} == places(store, "decision")
+    assert {
+        "delivery_offer_20260101": 2,
+        "delivery_offer_20260102": 3,
+        "delivery_transition_20260102": 1,
+        "delivery_rest": 1,
+    } == places(store, "delivery")
+    numbers = [seq for (seq,) in asked(store, "SELECT seq FROM transition")]
+    assert len(set(numbers)) == len(numbers) == 7
+
+
+def test_a_new_database_has_today_and_the_days_to_come(postgres_url: str) -> None:
+    """After `migrate` at once, and a second time there is nothing to do."""
+    made = make_database(postgres_url)
+    try:
+        migrate(made)
+        with closing(open_database(made)) as database:
+            for table, kinds in KINDS.items():
+                days = days_of(database, table)
+                assert (DAYS_AHEAD + 1) * len(kinds) == len(days)
+                assert {0, 1} >= {b.number - a.number for a, b in pairwise(days)}
+            now_ms = days[0].start_ms
+            assert 0 == make_days(database, now_ms)
+            assert 4 == make_days(database, now_ms + DAY_MS)
+    finally:
+        drop_database(made)
+
+
+def test_what_came_before_its_day_was_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is moved with its number, unless that is too much: then the day has no partition."""
+    late = (100 * A_DAY, 101 * A_DAY)
+    made = fill(store, range(late[0], late[0] + 3)) + fill(store, range(late[1], late[1] + 4))
+    before = asked(store, "SELECT * FROM delivery ORDER BY seq")
+    monkeypatch.setattr(partitions, "MOST_MOVED", 3)
+    assert (DAYS_AHEAD + 1) * 4 - 3 == make_days(store._database, at(late[0]))
+    day, next_day = (Day(at(each) // DAY_MS, "transition").name for each in late)
+    assert {day: 3, "transition_rest": 4} == places(store, "transition")
+    assert next_day not in {each.name for each in days_of(store._database, "transition")}
+    assert before == asked(store, "SELECT * FROM delivery ORDER BY seq")
+    assert len(made) == store.counts().deliveries_pending
+    assert fill(store, range(late[0], late[0] + 3))  # once more: it is known
+    assert 7 == store.counts().transitions
+
+
+def test_a_migration_keeps_every_row(postgres_url: str) -> None:
+    """From before there were partitions; numbers go on, and what is there goes row by row."""
+    old, new = make_database(postgres_url), make_database(postgres_url)
+    try:
+        with Store.open(new, secret_key=SECRET_KEY, now_ms=lambda: at(0)) as store:
+            made = fill(store, range(50))
+            store.mark([ended(each) for each in made[:20]])
+            expected = {name: every(store, f"{name}s_page") for name in ("transition", "decision")}
+            details = [store.delivery(each.webhook_id) for each in made]
+            tables = (*LISTS, "span", "counter")
+            copies = {
+                table: asked(store, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables
+            }
+        bring(old, REVISIONS[REVISIONS.index("0010") - 1])
+        with psycopg.connect(old) as connection:
+            connection.execute("DELETE FROM counter")
+            for table, rows in copies.items():
+                kept = [row for row in rows if not str(row[0]).startswith("last ")]
+                values = ", ".join(["%s"] * len(rows[0]))
+                connection.cursor().executemany(f"INSERT INTO {table} VALUES ({values})", kept)
+        with Store.open(old, secret_key=SECRET_KEY, now_ms=lambda: at(0) + 91 * DAY_MS) as store:
+            for table, rows in copies.items():
+                assert rows == asked(store, f"SELECT * FROM {table} ORDER BY 1, 2")
+            for name, rows in expected.items():
+                assert rows == every(store, f"{name}s_page")
+            assert details == [store.delivery(each.webhook_id) for each in made]
+            assert {"transition_rest": 50} == places(store, "transition")
+            fill(store, range(40, 60))  # ten are new
+            (last,) = asked(store, "SELECT max(seq), count(*), count(DISTINCT seq) FROM delivery")
+            assert (70, 60, 60) == last
+            assert 40 == len(store.claim(now_ms=2**47, limits={"crm": 99}, lease_ms=1))
+            assert {"transition": 60, "decision": 60, "delivery": 20} == dropped(store)
+            assert 40 == asked(store, "SELECT count(*) FROM delivery_body")[0][0]
+            check_counters(store)
+    finally:
+        drop_database(old)
+        drop_database(new)
+
+
+def test_a_day_goes_as_a_whole(store: Store, clock: Clock) -> None:
+    """When the last of it is too old, in one step; what is counted stays right."""
+    made = fill(store, range(MIDNIGHT - 300, MIDNIGHT + 200))
+    store.mark([ended(each, ("delivered", "failed")[at % 2]) for at, each in enumerate(made)])
+    clock.now = 90.999
+    assert {"delivery": 500, "delivery_body": 1000} == dropped(store)
+    assert {} == dropped(store)
+    clock.now = 91
+    before = store.counts()
+    assert {"transition": 300, "decision": 300} == dropped(store)
+    assert before == store.counts()
+    kept = range(MIDNIGHT, MIDNIGHT + 200)
+    assert [transition(number) for number in kept] == every(store, "transitions_page")
+    assert [decision(number) for number in kept] == every(store, "decisions_page")
+    assert "transition_20260101" not in {
+        each.name for each in days_of(store._database, "transition")
+    }
+    check_counters(store)
+    assert [] == asked(store, "SELECT * FROM delivery_body")
+    assert [] == asked(store, "SELECT * FROM attempt")
+    clock.now = 92
+    assert {"transition": 200, "decision": 200} == dropped(store)
+    assert [] == store.transitions_page().items
+    fill(store, range(10))
+    assert [(501, 510)] == asked(store, "SELECT min(seq), max(seq) FROM transition")
+    assert {"transition_rest": 10} == places(store, "transition")
+
+
+def test_what_has_to_stay_of_a_day_stays(store: Store, clock: Clock) -> None:
+    """What waits, what ended lately, what was decided lately: it lies in the rest, and works."""
+    made = fill(store, range(100))
+    lately = at(0) + 20 * DAY_MS
+    store.mark([ended(each) for each in made[2:]])
+    store.mark([ended(made[1], "failed", started_ms=lately, duration_ms=0)])
+    store.write_batch(
+        BatchWrite(decisions=[replace(decision(200), decided_ms=at(0) + 60 * DAY_MS)])
+    )
+    clock.now = 31
+    assert {"delivery": 98, "delivery_body": 196} == dropped(store)
+    assert {"delivery_rest": 2} == places(store, "delivery")
+    assert [] == store.delivery(made[2].webhook_id)
+    waits, failed = (store.delivery(made[number].webhook_id)[0] for number in (0, 1))
+    assert ("pending", made[0].body, ()) == (waits.delivery.state, waits.body, waits.attempts)
+    assert ("failed", made[1].body, 1) == (
+        failed.delivery.state, failed.body, len(failed.attempts),
+    )  # fmt: skip
+    (claimed,) = store.claim(now_ms=clock(), limits={"crm": 9}, lease_ms=1)
+    assert (made[0].webhook_id, made[0].body) == (claimed.webhook_id, claimed.body)
+    store.mark([ended(made[0], started_ms=clock(), duration_ms=0)])
+    check_counters(store)
+    clock.now = 51
+    assert {"delivery": 1} == dropped(store)
+    clock.now = 91
+    assert {"transition": 100, "decision": 100, "delivery": 1} == dropped(store)
+    assert {"decision_rest": 1} == places(store, "decision")
+    clock.now = 151
+    assert {"decision": 1} == dropped(store)
+    check_counters(store)
+    assert [] == asked(store, "SELECT * FROM attempt")
+
+
+def test_too_much_that_has_to_stay(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day waits for a day to go as a whole; then its rows go one by one."""
+    made = fill(store, range(30))
+    store.mark([ended(each) for each in made[10:]])
+    monkeypatch.setattr(partitions, "MOST_MOVED", 9)
+    clock.now = 31.5
+    assert {} == dropped(store)
+    clock.now = 32
+    assert {"delivery": 20} == dropped(store)
+    assert {"delivery_offer_20260101": 10} == places(store, "delivery")
+    check_counters(store)
+    monkeypatch.undo()
+    assert {} == dropped(store)
+    assert {"delivery_rest": 10} == places(store, "delivery")
+
+
+def test_a_day_in_use_is_left_for_the_next_time(url: str, store: Store, clock: Clock) -> None:
+    """Who reads for long is not disturbed, and nobody queues behind: others write meanwhile."""
+    fill(store, range(10))
+    clock.now = 91
+    with psycopg.connect(url) as reader:
+        assert (10,) == reader.execute("SELECT count(*) FROM transition").fetchone()
+        assert {"decision": 10} == dropped(store)
+        fill(store, range(20, 22))
+        assert (12,) == reader.execute("SELECT count(*) FROM transition").fetchone()
+    assert {"transition": 12, "decision": 2} == dropped(store)
+    assert 12 == store.counts().transitions
+
+
+def test_who_is_killed_after_a_day_leaves_bodies_for_the_next(store: Store, clock: Clock) -> None:
+    """They are found again; those of deliveries that are there, of the same numbers, stay."""
+    made = fill(store, range(MIDNIGHT - 10, MIDNIGHT + 10))
+    store.mark([ended(each, started_ms=each.created_ms) for each in made[:15]])
+    clock.now = 31
+    steps = store.drop_old(Keep(deliveries=30))
+    step = next(steps)
+    assert ("delivery", 10) == (step.list, step.rows)
+    steps.close()
+    assert 20 == asked(store, "SELECT count(*) FROM delivery_body")[0][0]
+    assert {"delivery_body": 20} == dropped(store, Keep())
+    assert [(seq,) for seq in range(11, 21)] == asked(
+        store, "SELECT delivery FROM delivery_body ORDER BY 1"
+    )
+    assert 5 == asked(store, "SELECT count(*) FROM attempt")[0][0]
+    assert {} == dropped(store)
+    assert 10 == len(store.deliveries_page().items)
+
+
+def test_two_who_keep_one_database(store: Store, clock: Clock, url: str) -> None:
+    """Each day is made once and dropped once."""
+    made = fill(store, range(MIDNIGHT - 50, MIDNIGHT + 50))
+    store.mark([ended(each) for each in made])
+    clock.now = 200
+    found: Counter[str] = Counter()
+    with Store.open(url, now_ms=clock, secret_key=SECRET_KEY) as other:
+        threads = [
+            threading.Thread(target=lambda each=each: found.update(dropped(each)))
+            for each in (store, other)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    found.update(dropped(store))
+    assert {"transition": 100, "decision": 100, "delivery": 100, "delivery_body": 200} == found
+    check_counters(store)
+    assert 0 == store.counts().deliveries_delivered
