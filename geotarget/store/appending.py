@@ -22,12 +22,12 @@ MAX_PAYLOAD = 64 << 10
 
 _LAST_SEQS = "SELECT {}, {}, {}".format(
     *(
-        f"""/*sqlite*/ max(
+        f"""{"/*sqlite*/" if divided else ""} max(
   (SELECT coalesce(max(seq), 0) FROM {table}),
   (SELECT coalesce(max(stretch) << {STRETCH_BITS}, 0) FROM span WHERE list = '{table}'))
-/*postgresql (SELECT value FROM counter WHERE name = 'last {table}')*/
+{f"/*postgresql (SELECT value FROM counter WHERE name = 'last {table}')*/" if divided else ""}
 """  # noqa: S608 - our own names
-        for table in ("transition", "decision", "delivery")
+        for table, divided in (("transition", True), ("decision", True), ("delivery", False))
     )
 )
 _INSERT_TRANSITION = """
@@ -70,9 +70,9 @@ def count(cursor: Any, changes: Counter[str]) -> None:
 def last_seqs(cursor: Any) -> tuple[int, int, int]:
     """Return the last numbers of transitions, decisions and deliveries.
 
-    Also when the last row is gone (`retention`). On SQLite its stretch, or the one after it, is
-    still there; on PostgreSQL, where every partition would have to be asked for its highest number,
-    a counter holds the last one that was given.
+    Also when the last row is gone (`retention`): its stretch, or the one after it, is still there.
+    On PostgreSQL every partition of history would have to be asked for its highest number; there a
+    counter holds the last one that was given (`partitions`).
     """
     transition, decision, delivery = cursor.execute(_LAST_SEQS).fetchone()
     return transition, decision, delivery
@@ -197,7 +197,6 @@ def write_deliveries(
         [(seq, each.body) for seq, each in new],
     )
     _write_spans(cursor, "delivery", (each.created_ms for each in deliveries), last_seq)
-    changes["last delivery"] += len(deliveries)
     changes["deliveries_pending"] += len(new)
 
 

@@ -32,7 +32,7 @@ from geotarget.store.documents import to_json
 from geotarget.store.history import named_device
 from geotarget.store.holding import hold, hold_devices
 from geotarget.store.ordering import release
-from geotarget.store.retention import drop_posted, keep_numbering
+from geotarget.store.retention import keep_numbering
 
 FROM_THE_START: Mapping[str, int] = {
     "decision": -1, "delivery": -1, "dead_letter": -1, "conversion": -1,
@@ -230,7 +230,6 @@ def remove(cursor: Any, table: str, seqs: Sequence[int], gone: Counter[str]) -> 
         left.subtract(f"deliveries_{held[seq].state}" for seq in seqs if seq in held)
         tried = f"SELECT count(*) FROM attempt WHERE delivery {_NUMBERED}"  # noqa: S608 - our own text
         gone["attempts"] += cursor.execute(tried, asked).fetchone()[0]
-        drop_posted(cursor, asked[0])
     newest = f"SELECT max(seq) FROM {table}"  # noqa: S608 - our own names
     (last,) = cursor.execute(newest).fetchone()
     cursor.execute(f"DELETE FROM {table} WHERE seq {_NUMBERED}", asked)  # noqa: S608 - our own names

@@ -15,6 +15,11 @@ Rows of history lie in stretches of 4,096, and `span` says between which instant
 lie: only the stretches that hold something too old are looked at, oldest first, and `span` is
 narrowed when one is done. Numbers are never given twice, for cursors and attempts go by them: when
 the last row of a list goes, an empty stretch after it keeps the numbering.
+
+On PostgreSQL transitions and decisions lie in a partition for each day in UTC (`partitions`), and
+go when their day is over for long enough: as a whole, in one step, which is no row to delete and
+none to clean up after. What of it has to stay is kept; what lies in no day goes by rows. So there
+they are kept for up to a day longer: rows that went by the hour would leave no day to drop.
 """
 
 from __future__ import annotations
@@ -44,9 +49,6 @@ _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 _OLD_STRETCHES = "SELECT stretch FROM span WHERE list = ? AND min_ms < ? ORDER BY stretch"
 _NUMBERED = "seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
 _STATES = f"SELECT state, count(*) FROM delivery WHERE {_NUMBERED} {{}}"  # noqa: S608 - our own text
-_DROP_POSTED = """
-DELETE FROM {table} WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
-"""
 _NARROW = """
 UPDATE span SET (min_ms, max_ms) = (
   SELECT coalesce(min({time}), ?), coalesce(max({time}), ?) FROM {table}
@@ -168,11 +170,9 @@ class Retention:
             if not days:
                 continue
             before_ms = now_ms - days * DAY_MS
-            if divided:
+            if divided and of.table in partitions.TABLES:
                 before_ms = yield from self._drop_days(of, before_ms - before_ms % DAY_MS)
             yield from self._drop_history(of, before_ms, rows_at_once)
-        if divided:
-            yield from self._drop_bodies()
         if keep.conversions:
             yield from self._drop_conversions(now_ms - keep.conversions * DAY_MS, rows_at_once)
         if keep.tombstones:
@@ -196,11 +196,6 @@ class Retention:
                 left = min(left, day.start_ms)
         partitions.drop_spans(self._database, of.table, left)
         return left
-
-    def _drop_bodies(self) -> Iterator[Dropped]:
-        for rows in partitions.drop_bodies(self._database):
-            if rows:
-                yield Dropped("delivery_body", rows)
 
     def _drop_history(self, of: _Old, before_ms: int, most: int) -> Iterator[Dropped]:
         with self._database.read() as connection:
@@ -277,9 +272,6 @@ def _drop(cursor: Any, of: _Old, found: list[Any], before_ms: int) -> int:
         states = _STATES.format(f"AND {of.where} GROUP BY state")
         for state, rows in cursor.execute(states, (seqs, before_ms)):
             changes[f"deliveries_{state}"] -= rows
-        ended = f"SELECT seq FROM delivery WHERE {_NUMBERED} AND {of.where}"  # noqa: S608 - our own names
-        rows = cursor.execute(ended, (seqs, before_ms)).fetchall()
-        drop_posted(cursor, to_json([seq for (seq,) in rows]))
     cursor.execute(
         f"DELETE FROM {of.table} WHERE {_NUMBERED} AND {of.where}",  # noqa: S608 - our own names
         (seqs, before_ms),
@@ -289,12 +281,6 @@ def _drop(cursor: Any, of: _Old, found: list[Any], before_ms: int) -> int:
     if before is not None and cursor.execute(last).fetchone()[0] != before:
         keep_numbering(cursor, of.table, before)
     return done
-
-
-def drop_posted(cursor: Any, deliveries: str) -> None:
-    """Delete bodies and attempts of deliveries that go, by a list of their numbers."""
-    for table in ("delivery_body", "attempt"):
-        cursor.execute(_DROP_POSTED.format(table=table), (deliveries,))
 
 
 def keep_numbering(cursor: Any, table: str, last: int) -> None:

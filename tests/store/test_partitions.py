@@ -16,11 +16,12 @@ from records import SECOND_MS, START_MS, at, attempt, decision, delivery, transi
 from recounted import every
 from test_postgres_schema import REVISIONS, bring
 
-from geotarget.model import Attempt, BatchWrite, Delivery
+from geotarget.model import BatchWrite, Delivery
 from geotarget.store import Keep, Store, migrate, partitions
 from geotarget.store.database import cursor_of
 from geotarget.store.opening import open_database
-from geotarget.store.partitions import DAY_MS, DAYS_AHEAD, KINDS, Day, days_of, make_days
+from geotarget.store.partitions import DAY_MS, DAYS_AHEAD, TABLES, Day, days_of, make_days
+from geotarget.store.tables import STRETCH_BITS
 from tests.postgres_server import SECRET_KEY, drop_database, make_database
 
 FIRST = START_MS // DAY_MS
@@ -98,41 +99,18 @@ def fill(store: Store, numbers: range) -> list[Delivery]:
     return made
 
 
-def ended(of: Delivery, state: str = "delivered", **changes: Any) -> Attempt:
-    """Make the attempt that ended a delivery."""
-    return attempt(of, state=state, **changes)
-
-
-def check_counters(store: Store) -> None:
-    """Assert that the counters of deliveries say what the rows say."""
-    counts = store.counts()
-    states = Counter(row.state for row in every(store, "deliveries_page"))
-    for state in ("pending", "delivered", "failed", "expired"):
-        assert states[state] == getattr(counts, f"deliveries_{state}"), state
-
-
 def test_rows_lie_in_the_day_of_their_id(store: Store) -> None:
     """To the millisecond; what has no instant, or one far away, lies in the rest."""
     fill(store, range(MIDNIGHT - 2, MIDNIGHT + 3))
     store.write_batch(
         BatchWrite(
             transitions=[transition(1, id="zzz"), transition(2000 * A_DAY)],
-            deliveries=[
-                delivery(1, webhook_id="test_00000000000000000000"),
-                delivery(1, webhook_id=f"transition_{transition(MIDNIGHT).id}"),
-            ],
         )
     )
     assert {
         "transition_20260101": 2, "transition_20260102": 3, "transition_rest": 2,
     } == places(store, "transition")  # fmt: skip
     assert {"decision_20260101": 2, "decision_20260102": 3} == places(store, "decision")
-    assert {
-        "delivery_offer_20260101": 2,
-        "delivery_offer_20260102": 3,
-        "delivery_transition_20260102": 1,
-        "delivery_rest": 1,
-    } == places(store, "delivery")
     numbers = [seq for (seq,) in asked(store, "SELECT seq FROM transition")]
     assert len(set(numbers)) == len(numbers) == 7
 
@@ -143,13 +121,12 @@ def test_a_new_database_has_today_and_the_days_to_come(postgres_url: str) -> Non
     try:
         migrate(made)
         with closing(open_database(made)) as database:
-            for table, kinds in KINDS.items():
+            for table in TABLES:
                 days = days_of(database, table)
-                assert (DAYS_AHEAD + 1) * len(kinds) == len(days)
-                assert {0, 1} >= {b.number - a.number for a, b in pairwise(days)}
-            now_ms = days[0].start_ms
-            assert 0 == make_days(database, now_ms)
-            assert 4 == make_days(database, now_ms + DAY_MS)
+                assert DAYS_AHEAD + 1 == len(days)
+                assert {1} == {after.number - before.number for before, after in pairwise(days)}
+            assert 0 == make_days(database, days[0].start_ms)
+            assert 2 == make_days(database, days[1].end_ms - 1)
     finally:
         drop_database(made)
 
@@ -157,16 +134,16 @@ def test_a_new_database_has_today_and_the_days_to_come(postgres_url: str) -> Non
 def test_what_came_before_its_day_was_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is moved with its number, unless that is too much: then the day has no partition."""
     late = (100 * A_DAY, 101 * A_DAY)
-    made = fill(store, range(late[0], late[0] + 3)) + fill(store, range(late[1], late[1] + 4))
-    before = asked(store, "SELECT * FROM delivery ORDER BY seq")
+    fill(store, range(late[0], late[0] + 3))
+    fill(store, range(late[1], late[1] + 4))
+    before = asked(store, "SELECT * FROM decision ORDER BY seq")
     monkeypatch.setattr(partitions, "MOST_MOVED", 3)
-    assert (DAYS_AHEAD + 1) * 4 - 3 == make_days(store._database, at(late[0]))
+    assert 2 * DAYS_AHEAD == make_days(store._database, at(late[0]))
     day, next_day = (Day(at(each) // DAY_MS, "transition").name for each in late)
     assert {day: 3, "transition_rest": 4} == places(store, "transition")
     assert next_day not in {each.name for each in days_of(store._database, "transition")}
-    assert before == asked(store, "SELECT * FROM delivery ORDER BY seq")
-    assert len(made) == store.counts().deliveries_pending
-    assert fill(store, range(late[0], late[0] + 3))  # once more: it is known
+    assert before == asked(store, "SELECT * FROM decision ORDER BY seq")
+    fill(store, range(late[0], late[0] + 3))  # once more: it is known
     assert 7 == store.counts().transitions
 
 
@@ -176,7 +153,7 @@ def test_a_migration_keeps_every_row(postgres_url: str) -> None:
     try:
         with Store.open(new, secret_key=SECRET_KEY, now_ms=lambda: at(0)) as store:
             made = fill(store, range(50))
-            store.mark([ended(each) for each in made[:20]])
+            store.mark([attempt(each) for each in made[:20]])
             expected = {name: every(store, f"{name}s_page") for name in ("transition", "decision")}
             details = [store.delivery(each.webhook_id) for each in made]
             tables = (*LISTS, "span", "counter")
@@ -198,12 +175,11 @@ def test_a_migration_keeps_every_row(postgres_url: str) -> None:
             assert details == [store.delivery(each.webhook_id) for each in made]
             assert {"transition_rest": 50} == places(store, "transition")
             fill(store, range(40, 60))  # ten are new
-            (last,) = asked(store, "SELECT max(seq), count(*), count(DISTINCT seq) FROM delivery")
-            assert (70, 60, 60) == last
+            for table in ("transition", "decision", "delivery"):
+                numbers = f"SELECT max(seq), count(*), count(DISTINCT seq) FROM {table}"
+                assert [(70, 60, 60)] == asked(store, numbers)
             assert 40 == len(store.claim(now_ms=2**47, limits={"crm": 99}, lease_ms=1))
             assert {"transition": 60, "decision": 60, "delivery": 20} == dropped(store)
-            assert 40 == asked(store, "SELECT count(*) FROM delivery_body")[0][0]
-            check_counters(store)
     finally:
         drop_database(old)
         drop_database(new)
@@ -211,81 +187,79 @@ def test_a_migration_keeps_every_row(postgres_url: str) -> None:
 
 def test_a_day_goes_as_a_whole(store: Store, clock: Clock) -> None:
     """When the last of it is too old, in one step; what is counted stays right."""
-    made = fill(store, range(MIDNIGHT - 300, MIDNIGHT + 200))
-    store.mark([ended(each, ("delivered", "failed")[at % 2]) for at, each in enumerate(made)])
+    fill(store, range(MIDNIGHT - 300, MIDNIGHT + 200))
     clock.now = 90.999
-    assert {"delivery": 500, "delivery_body": 1000} == dropped(store)
     assert {} == dropped(store)
     clock.now = 91
-    before = store.counts()
-    assert {"transition": 300, "decision": 300} == dropped(store)
-    assert before == store.counts()
+    before = store.counts(), store.tallies("campaign-0")
+    assert [("transition", 300), ("decision", 300)] == [
+        (step.list, step.rows) for step in store.drop_old(KEEP)
+    ]
+    assert before == (store.counts(), store.tallies("campaign-0"))
     kept = range(MIDNIGHT, MIDNIGHT + 200)
     assert [transition(number) for number in kept] == every(store, "transitions_page")
     assert [decision(number) for number in kept] == every(store, "decisions_page")
-    assert "transition_20260101" not in {
-        each.name for each in days_of(store._database, "transition")
-    }
-    check_counters(store)
-    assert [] == asked(store, "SELECT * FROM delivery_body")
-    assert [] == asked(store, "SELECT * FROM attempt")
+    assert [FIRST + 1] == [each.number for each in days_of(store._database, "transition")][:1]
     clock.now = 92
     assert {"transition": 200, "decision": 200} == dropped(store)
+    assert {} == dropped(store)
     assert [] == store.transitions_page().items
-    fill(store, range(10))
-    assert [(501, 510)] == asked(store, "SELECT min(seq), max(seq) FROM transition")
-    assert {"transition_rest": 10} == places(store, "transition")
+
+
+def test_numbers_go_on_when_all_days_are_gone(store: Store, clock: Clock) -> None:
+    """Cursors and those who follow miss nothing; of what is gone no stretch is left."""
+    count = 2**STRETCH_BITS + 10
+    for start in range(0, count, 1_000):
+        fill(store, range(start, min(start + 1_000, count)))
+    place = store.feed_end()
+    assert (count, count) == (place.transition, place.decision)
+    clock.now = 92
+    assert {"transition": count, "decision": count} == dropped(store, Keep(history=90))
+    assert place == store.feed_end()
+    for table in TABLES:
+        spans = asked(store, f"SELECT stretch FROM span WHERE list = '{table}'")
+        assert 1 == len(spans)
+    fill(store, range(count, count + 10))
+    assert [(count + 1, count + 10)] == asked(store, "SELECT min(seq), max(seq) FROM transition")
+    assert {"transition_rest": 10} == places(store, "transition")  # too late for its day
+    moments, after = store.moments_after(place)
+    assert 20 == len(moments)
+    assert ([], after) == store.moments_after(after)
 
 
 def test_what_has_to_stay_of_a_day_stays(store: Store, clock: Clock) -> None:
-    """What waits, what ended lately, what was decided lately: it lies in the rest, and works."""
-    made = fill(store, range(100))
-    lately = at(0) + 20 * DAY_MS
-    store.mark([ended(each) for each in made[2:]])
-    store.mark([ended(made[1], "failed", started_ms=lately, duration_ms=0)])
-    store.write_batch(
-        BatchWrite(decisions=[replace(decision(200), decided_ms=at(0) + 60 * DAY_MS)])
-    )
-    clock.now = 31
-    assert {"delivery": 98, "delivery_body": 196} == dropped(store)
-    assert {"delivery_rest": 2} == places(store, "delivery")
-    assert [] == store.delivery(made[2].webhook_id)
-    waits, failed = (store.delivery(made[number].webhook_id)[0] for number in (0, 1))
-    assert ("pending", made[0].body, ()) == (waits.delivery.state, waits.body, waits.attempts)
-    assert ("failed", made[1].body, 1) == (
-        failed.delivery.state, failed.body, len(failed.attempts),
-    )  # fmt: skip
-    (claimed,) = store.claim(now_ms=clock(), limits={"crm": 9}, lease_ms=1)
-    assert (made[0].webhook_id, made[0].body) == (claimed.webhook_id, claimed.body)
-    store.mark([ended(made[0], started_ms=clock(), duration_ms=0)])
-    check_counters(store)
-    clock.now = 51
-    assert {"delivery": 1} == dropped(store)
+    """What was decided long after its transition: it lies in the rest, and goes in its time."""
+    late = replace(decision(200), decided_ms=at(0) + 60 * DAY_MS)
+    fill(store, range(100))
+    store.write_batch(BatchWrite(decisions=[late]))
     clock.now = 91
-    assert {"transition": 100, "decision": 100, "delivery": 1} == dropped(store)
+    assert {"transition": 100, "decision": 100} == dropped(store, Keep(history=90))
+    assert [late] == store.decisions_page().items
+    assert [late] == store.decisions_page(device=late.device, from_ms=late.decided_ms).items
     assert {"decision_rest": 1} == places(store, "decision")
+    store.write_batch(BatchWrite(decisions=[late]))  # it is known
+    assert 101 == store.counts().decisions_fired
     clock.now = 151
-    assert {"decision": 1} == dropped(store)
-    check_counters(store)
-    assert [] == asked(store, "SELECT * FROM attempt")
+    assert {"decision": 1} == dropped(store, Keep(history=90))
 
 
 def test_too_much_that_has_to_stay(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The day waits for a day to go as a whole; then its rows go one by one."""
-    made = fill(store, range(30))
-    store.mark([ended(each) for each in made[10:]])
+    late = [replace(decision(number), decided_ms=at(0) + 60 * DAY_MS) for number in range(10)]
+    store.write_batch(BatchWrite(decisions=late))
+    fill(store, range(10, 30))
     monkeypatch.setattr(partitions, "MOST_MOVED", 9)
-    clock.now = 31.5
-    assert {} == dropped(store)
-    clock.now = 32
-    assert {"delivery": 20} == dropped(store)
-    assert {"delivery_offer_20260101": 10} == places(store, "delivery")
-    check_counters(store)
+    clock.now = 91.5
+    assert {"transition": 20} == dropped(store, Keep(history=90))
+    clock.now = 92
+    assert {"decision": 20} == dropped(store, Keep(history=90))
+    assert {"decision_20260101": 10} == places(store, "decision")
     monkeypatch.undo()
-    assert {} == dropped(store)
-    assert {"delivery_rest": 10} == places(store, "delivery")
+    assert {} == dropped(store, Keep(history=90))
+    assert {"decision_rest": 10} == places(store, "decision")
+    assert late == every(store, "decisions_page")
 
 
 def test_a_day_in_use_is_left_for_the_next_time(url: str, store: Store, clock: Clock) -> None:
@@ -301,29 +275,9 @@ def test_a_day_in_use_is_left_for_the_next_time(url: str, store: Store, clock: C
     assert 12 == store.counts().transitions
 
 
-def test_who_is_killed_after_a_day_leaves_bodies_for_the_next(store: Store, clock: Clock) -> None:
-    """They are found again; those of deliveries that are there, of the same numbers, stay."""
-    made = fill(store, range(MIDNIGHT - 10, MIDNIGHT + 10))
-    store.mark([ended(each, started_ms=each.created_ms) for each in made[:15]])
-    clock.now = 31
-    steps = store.drop_old(Keep(deliveries=30))
-    step = next(steps)
-    assert ("delivery", 10) == (step.list, step.rows)
-    steps.close()
-    assert 20 == asked(store, "SELECT count(*) FROM delivery_body")[0][0]
-    assert {"delivery_body": 20} == dropped(store, Keep())
-    assert [(seq,) for seq in range(11, 21)] == asked(
-        store, "SELECT delivery FROM delivery_body ORDER BY 1"
-    )
-    assert 5 == asked(store, "SELECT count(*) FROM attempt")[0][0]
-    assert {} == dropped(store)
-    assert 10 == len(store.deliveries_page().items)
-
-
 def test_two_who_keep_one_database(store: Store, clock: Clock, url: str) -> None:
     """Each day is made once and dropped once."""
-    made = fill(store, range(MIDNIGHT - 50, MIDNIGHT + 50))
-    store.mark([ended(each) for each in made])
+    fill(store, range(MIDNIGHT - 50, MIDNIGHT + 50))
     clock.now = 200
     found: Counter[str] = Counter()
     with Store.open(url, now_ms=clock, secret_key=SECRET_KEY) as other:
@@ -336,6 +290,29 @@ def test_two_who_keep_one_database(store: Store, clock: Clock, url: str) -> None
         for thread in threads:
             thread.join(60)
     found.update(dropped(store))
-    assert {"transition": 100, "decision": 100, "delivery": 100, "delivery_body": 200} == found
-    check_counters(store)
-    assert 0 == store.counts().deliveries_delivered
+    assert {"transition": 100, "decision": 100} == found
+    assert [] == store.transitions_page().items
+
+
+def test_who_knows_an_id_asks_one_partition(store: Store) -> None:
+    """An insert, too, touches no other day."""
+    with store._database.write() as connection:
+        cursor = cursor_of(connection)
+        cursor.execute("SELECT seq FROM transition WHERE id = ?", (transition(1).id,)).fetchall()
+        locked = cursor.execute(
+            "SELECT CAST(relname AS TEXT) FROM pg_locks JOIN pg_class ON pg_class.oid = relation "
+            "WHERE pid = pg_backend_pid() AND relkind = 'r' AND relname LIKE 'transition%' "
+        ).fetchall()
+    assert [("transition_20260101",)] == locked
+
+
+def test_erasure_reaches_every_partition(store: Store) -> None:
+    """Days and the rest alike."""
+    fill(store, range(MIDNIGHT - 10, MIDNIGHT + 10))
+    fill(store, range(100 * A_DAY, 100 * A_DAY + 10))
+    assert 3 == len(places(store, "transition"))
+    store.erase_profile("phone-1")
+    left = every(store, "transitions_page")
+    assert 24 == len(left)
+    assert "phone-1" not in {each.device for each in left}
+    assert 24 == len(every(store, "decisions_page")) == len(every(store, "deliveries_page"))

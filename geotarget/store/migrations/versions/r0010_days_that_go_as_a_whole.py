@@ -1,4 +1,4 @@
-"""On PostgreSQL history and deliveries lie in partitions, a day each; SQLite's tables stay.
+"""On PostgreSQL transitions and decisions lie in partitions, a day each; SQLite's tables stay.
 
 `partitions` says what for. What is there becomes the partition for all that fits no day, as it is:
 not a row is read or written, whatever there is of it; it goes row by row, as it would have. Days
@@ -6,12 +6,10 @@ are made beside it, by whoever runs `geotarget migrate` and by maintenance.
 
 This one does not only add, as the others do, because it can't: a key across partitions has to
 contain what they are divided by. So numbers are no key of the whole table any more but of each
-partition, and the rows of `delivery_body` and `attempt` no longer go by themselves with their
-delivery: a foreign key needs a key to point to. The last numbers are counters now, for the highest
-of a table would be looked for in every partition. A process of the version before that runs
-meanwhile writes and reads as it did, but whatever it deletes of `delivery` would leave bodies and
-attempts behind, and it would give numbers that the counters don't know of. No version before this
-one was ever released for PostgreSQL.
+partition; and the last ones are counters, for the highest of a table would be looked for in every
+partition. A process of the version before that goes on meanwhile would give numbers that the
+counters don't know of: stop all of them first. No version before this one was ever released for
+PostgreSQL.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ revision = "0010"
 down_revision = "0009"
 
 STRETCH_BITS = 12
-UNIQUE = {"transition": "id", "decision": "id", "delivery": "webhook_id, endpoint"}
 INDICES = {
     "transition": {"device": "stretch, device", "zone": "stretch, zone"},
     "decision": {
@@ -31,16 +28,6 @@ INDICES = {
         "campaign": "stretch, campaign",
         "fired": "seq) WHERE (gate = 'fired'",
     },
-    "delivery": {
-        "device": "stretch, device",
-        "endpoint": "stretch, endpoint",
-        "zone": "stretch, zone",
-        "campaign": "stretch, campaign",
-        "failed": "seq) WHERE (state = 'failed'",
-        "due": "endpoint, next_attempt_ms) WHERE (state = 'pending'",
-        "oldest": "created_ms) WHERE (state = 'pending'",
-        "in_order": "endpoint, device, seq) WHERE (state = 'pending' AND ordered",
-    },
 }
 
 
@@ -48,10 +35,8 @@ def upgrade() -> None:
     """Divide the tables, and note the last numbers."""
     if op.get_context().dialect.name != "postgresql":
         return
-    for table in ("delivery_body", "attempt"):
-        op.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_delivery_fkey")
-    for table, unique in UNIQUE.items():
-        _divide(table, unique)
+    for table in INDICES:
+        _divide(table)
         op.execute(
             "INSERT INTO counter (name, value) SELECT "  # noqa: S608 - our own names
             f"'last {table}', greatest((SELECT coalesce(max(seq), 0) FROM {table}), "
@@ -60,19 +45,17 @@ def upgrade() -> None:
         )
 
 
-def _divide(table: str, unique: str) -> None:
+def _divide(table: str) -> None:
     """Let what is there be the partition `table`_rest of a new table of its name."""
     rest = f"{table}_rest"
-    names = unique.replace(", ", "_")
     op.execute(f"ALTER TABLE {table} RENAME TO {rest}")
-    op.execute(f"ALTER TABLE {rest} RENAME CONSTRAINT {table}_pkey TO {rest}_pkey")
-    op.execute(f"ALTER TABLE {rest} RENAME CONSTRAINT {table}_{names}_key TO {rest}_{names}_key")
+    for name in ("pkey", "id_key"):
+        op.execute(f"ALTER TABLE {rest} RENAME CONSTRAINT {table}_{name} TO {rest}_{name}")
     for name in INDICES[table]:
         op.execute(f"ALTER INDEX {table}_{name} RENAME TO {rest}_{name}")
-    key = unique.partition(",")[0]
     op.execute(
         f"CREATE TABLE {table} (LIKE {rest} INCLUDING DEFAULTS, "
-        f"CONSTRAINT {table}_{names}_key UNIQUE ({unique})) PARTITION BY RANGE ({key})"
+        f"CONSTRAINT {table}_id_key UNIQUE (id)) PARTITION BY RANGE (id)"
     )
     for name, columns in INDICES[table].items():
         op.execute(f"CREATE INDEX {table}_{name} ON {table} ({columns})")
