@@ -53,6 +53,10 @@ INSERT INTO span (list, stretch, min_ms, max_ms) VALUES (?, ?, ?, ?)
 ON CONFLICT (list, stretch) DO UPDATE SET
   min_ms = min(span.min_ms, excluded.min_ms), max_ms = max(span.max_ms, excluded.max_ms)
 """
+_NOTE_IDS = """
+UPDATE span SET first_id = min(first_id, ?), last_id = max(last_id, ?)
+WHERE list = ? AND stretch = ?
+"""
 _COUNT = """
 INSERT INTO counter (name, value) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value
@@ -112,6 +116,7 @@ def write_transitions(
     )
     new = _new(cursor, "transition", transitions, last_seq)
     _write_spans(cursor, "transition", (each.ts_ms for each in transitions), last_seq)
+    _note_ids(cursor, "transition", [each.id for each in transitions], last_seq)
     changes["last transition"] += len(transitions)
     changes["transitions"] += len(new)
     changes["entries"] += sum(each.kind is Kind.ENTER for each in new)
@@ -157,6 +162,7 @@ def write_decisions(
     )
     new = _new(cursor, "decision", decisions, last_seq)
     _write_spans(cursor, "decision", (each.decided_ms for each in decisions), last_seq)
+    _note_ids(cursor, "decision", [each.id for each in decisions], last_seq)
     changes["last decision"] += len(decisions)
     fired = sum(each.fired for each in new)
     changes["decisions_fired"] += fired
@@ -223,6 +229,19 @@ def _write_spans(cursor: Any, table: str, instants: Iterable[int], last_seq: int
     cursor.executemany(
         _UPSERT_SPAN, [(table, stretch, low, high) for stretch, (low, high) in spans.items()]
     )
+
+
+def _note_ids(cursor: Any, table: str, ids: Sequence[str], last_seq: int) -> None:
+    """Note between which ids those of the stretches lie, where it is asked for (`stretches`)."""
+    if not getattr(cursor, "divides", False):
+        return
+    start = 0
+    while start < len(ids):
+        stretch = (last_seq + 1 + start) >> STRETCH_BITS
+        end = ((stretch + 1) << STRETCH_BITS) - last_seq - 1
+        there = ids[start:end]
+        cursor.execute(_NOTE_IDS, (min(there), max(there), table, stretch))
+        start = end
 
 
 def write_dead_letters(

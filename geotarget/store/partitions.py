@@ -7,11 +7,16 @@ see what has to stay.
 
 Ids begin with their instant in hexadecimal digits, so a day is a range of ids, and what keeps a row
 from being there twice, its id, is what the tables are divided by: who knows an id asks one
-partition, and so does who inserts. Who knows only a number asks all of them, some 10 µs each until
-the server has a plan for the statement (after ten times on a connection) and 1 to 2 µs then; and
-holds a lock on each and on its indices: ``max_locks_per_transaction`` has to be raised
-(docs/operations.md). A number is a key of each partition, not of all together: it is not given
-twice because it is given under the lock of the writers, from a counter.
+partition, and so does who inserts. Who knows only a number asks all of them and holds a lock on
+each and on its indices: ``max_locks_per_transaction`` has to be raised (docs/operations.md). Most
+of what that costs is the planning. With a million transitions in 30 days, CPU of client and server,
+before and after: a page of the newest, of a device, of nobody 3.0, 4.2, 3.0 ms and 5.3, 5.3, 5.6;
+a look of somebody who follows 1.7 and 1.6; a turn of 500 transitions 19 and 15. `stretches` says how
+the indices of a stretch are found. A number is a key of each partition, not of all together: it is
+not given twice because it is given under the lock of the writers, from a counter.
+
+To drop a day of 33,333 transitions took 0.26 s in one step, half of it with the table shut; row by
+row it was 0.6 s in 139 steps, and their bytes to clean up after.
 
 What fits no day lies in the partition ``…_rest``: ids of clocks that are wrong, and what has to
 stay though its day is dropped, such as a decision that was made long after its transition. There
@@ -39,6 +44,7 @@ import structlog
 
 from geotarget.errors import StoreError
 from geotarget.store.database import Database, cursor_of
+from geotarget.store.stretches import DIVIDED
 from geotarget.store.tables import STRETCH_BITS
 
 log = structlog.get_logger(__name__)
@@ -54,7 +60,7 @@ LOCK_MS = 250
 MOST_MOVED = 10_000
 """Rows that are moved into or out of a day in one transaction; where there are more they stay."""
 
-TABLES = ("transition", "decision")
+TABLES = DIVIDED
 
 _PARTITIONS = """
 SELECT CAST(relname AS TEXT) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid

@@ -25,7 +25,13 @@ from geotarget.store.tables import STRETCH_BITS
 from tests.postgres_server import SECRET_KEY, drop_database, make_database
 
 FIRST = START_MS // DAY_MS
-LISTS = ("transition", "decision", "delivery", "delivery_body", "attempt")
+COPIED = {
+    **dict.fromkeys(("transition", "decision", "delivery", "delivery_body", "attempt"), "*"),
+    "span": "list, stretch, min_ms, max_ms",
+    "counter": "name, value",
+}
+"""What a test puts into the tables of before."""
+
 KEEP = Keep(history=90, deliveries=30)
 A_DAY = DAY_MS // SECOND_MS
 """So many numbers of records are a day."""
@@ -156,9 +162,9 @@ def test_a_migration_keeps_every_row(postgres_url: str) -> None:
             store.mark([attempt(each) for each in made[:20]])
             expected = {name: every(store, f"{name}s_page") for name in ("transition", "decision")}
             details = [store.delivery(each.webhook_id) for each in made]
-            tables = (*LISTS, "span", "counter")
             copies = {
-                table: asked(store, f"SELECT * FROM {table} ORDER BY 1, 2") for table in tables
+                table: asked(store, f"SELECT {columns} FROM {table} ORDER BY 1, 2")
+                for table, columns in COPIED.items()
             }
         bring(old, REVISIONS[REVISIONS.index("0010") - 1])
         with psycopg.connect(old) as connection:
@@ -169,7 +175,8 @@ def test_a_migration_keeps_every_row(postgres_url: str) -> None:
                 connection.cursor().executemany(f"INSERT INTO {table} VALUES ({values})", kept)
         with Store.open(old, secret_key=SECRET_KEY, now_ms=lambda: at(0) + 91 * DAY_MS) as store:
             for table, rows in copies.items():
-                assert rows == asked(store, f"SELECT * FROM {table} ORDER BY 1, 2")
+                columns = COPIED[table]
+                assert rows == asked(store, f"SELECT {columns} FROM {table} ORDER BY 1, 2")
             for name, rows in expected.items():
                 assert rows == every(store, f"{name}s_page")
             assert details == [store.delivery(each.webhook_id) for each in made]
@@ -306,6 +313,23 @@ def test_who_knows_an_id_asks_one_partition(store: Store) -> None:
     assert [("transition_20260101",)] == locked
 
 
+def test_a_stretch_knows_between_which_ids_it_lies(store: Store) -> None:
+    """However its rows came; too wide is only slower, too narrow would hide them."""
+    late = transition(2000 * A_DAY, device="phone-x")
+    store.write_batch(BatchWrite(transitions=[transition(n) for n in range(10, 4_000)]))
+    store.write_batch(BatchWrite(transitions=[transition(n) for n in range(4_000, 4_300)]))
+    store.write_batch(BatchWrite(transitions=[transition(1, device="phone-x"), late]))
+    known = asked(
+        store,
+        "SELECT stretch, first_id, last_id FROM span WHERE list = 'transition' ORDER BY stretch",
+    )
+    rows = asked(store, "SELECT stretch, min(id), max(id) FROM transition GROUP BY 1 ORDER BY 1")
+    assert 2 == len(rows)
+    assert rows == known
+    found = [late, transition(1, device="phone-x")]
+    assert found == store.transitions_page(device="phone-x").items
+
+
 def test_erasure_reaches_every_partition(store: Store) -> None:
     """Days and the rest alike."""
     fill(store, range(MIDNIGHT - 10, MIDNIGHT + 10))
@@ -316,3 +340,31 @@ def test_erasure_reaches_every_partition(store: Store) -> None:
     assert 24 == len(left)
     assert "phone-1" not in {each.device for each in left}
     assert 24 == len(every(store, "decisions_page")) == len(every(store, "deliveries_page"))
+
+
+def test_who_may_not_drop_a_day(url: str, clock: Clock) -> None:
+    """A process that does not own the tables drops rows, a day later, and makes no days."""
+    with Store.open(url, now_ms=clock, secret_key=SECRET_KEY) as store:
+        fill(store, range(10))
+    guest = f"guest_{url.rpartition('_')[2]}"
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {guest} LOGIN")
+        owner.execute(
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {guest}"
+        )
+        owner.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {guest}")
+    try:
+        named = url.replace("geotarget@", f"{guest}@")
+        with Store.open(named, now_ms=clock, secret_key=SECRET_KEY) as store:
+            fill(store, range(20, 30))
+            clock.now = 91.5
+            assert {} == dropped(store, Keep(history=90))
+            clock.now = 92
+            assert {"transition": 20, "decision": 20} == dropped(store, Keep(history=90))
+            assert [FIRST, FIRST + 1] == [
+                each.number for each in days_of(store._database, "transition")
+            ]
+    finally:
+        with psycopg.connect(url, autocommit=True) as owner:
+            owner.execute(f"DROP OWNED BY {guest}")
+            owner.execute(f"DROP ROLE {guest}")

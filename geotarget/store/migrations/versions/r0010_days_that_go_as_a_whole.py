@@ -35,6 +35,9 @@ def upgrade() -> None:
     """Divide the tables, and note the last numbers."""
     if op.get_context().dialect.name != "postgresql":
         return
+    op.execute('ALTER TABLE span ADD COLUMN first_id TEXT COLLATE "C"')
+    op.execute('ALTER TABLE span ADD COLUMN last_id TEXT COLLATE "C"')
+    op.execute("UPDATE span SET first_id = '', last_id = chr(1114111)")  # it may be any
     for table in INDICES:
         _divide(table)
         op.execute(
