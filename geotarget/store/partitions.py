@@ -11,12 +11,12 @@ partition, and so does who inserts. Who knows only a number asks all of them and
 each and on its indices: ``max_locks_per_transaction`` has to be raised (docs/operations.md). Most
 of what that costs is the planning. With a million transitions in 30 days, CPU of client and server,
 before and after: a page of the newest, of a device, of nobody 3.0, 4.2, 3.0 ms and 5.3, 5.3, 5.6;
-a look of somebody who follows 1.7 and 1.6; a turn of 500 transitions 19 and 15. `stretches` says how
-the indices of a stretch are found. A number is a key of each partition, not of all together: it is
-not given twice because it is given under the lock of the writers, from a counter.
+a look of somebody who follows 1.7 and 1.6; a turn of 500 transitions 19 and 15. `stretches` says
+how the indices of a stretch are found. A number is a key of each partition, not of all together: it
+is not given twice because it is given under the lock of the writers, from a counter.
 
-To drop a day of 33,333 transitions took 0.26 s in one step, half of it with the table shut; row by
-row it was 0.6 s in 139 steps, and their bytes to clean up after.
+To drop a day of 33,333 transitions took 0.26 s, 0.12 of it one step with the table shut for the
+latter part of it; row by row it was 0.6 s in 139 steps, and dead rows to clean up after.
 
 What fits no day lies in the partition ``…_rest``: ids of clocks that are wrong, and what has to
 stay though its day is dropped, such as a decision that was made long after its transition. There
