@@ -18,6 +18,9 @@ from tests.fuzzing import FACTOR
 NO_DATA = "no real data beside the checkout"
 """The only reason for which a test may skip in CI."""
 
+FIRST_DAY_MS = 1_767_225_600_000
+"""The day on which the records of the store's tests begin."""
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -97,12 +100,17 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_url: str) -> Iterator[str]:
-    """The name of a database with all tables, to make others from: a tenth of the time."""
+    """The name of a database with all tables, to make others from: a tenth of the time.
+
+    With partitions for two days of the tests' records: some of them lie there, some in the rest.
+    """
     from geotarget.store import Store
+    from geotarget.store.partitions import make_days
     from tests.postgres_server import SECRET_KEY, drop_database, make_database
 
     url = make_database(postgres_url)
-    Store.open(url, secret_key=SECRET_KEY).close()
+    with Store.open(url, secret_key=SECRET_KEY) as store:
+        assert 4 == make_days(store._database, FIRST_DAY_MS, ahead=1)
     yield url.rpartition("/")[2]
     drop_database(url)
 

@@ -22,11 +22,12 @@ MAX_PAYLOAD = 64 << 10
 
 _LAST_SEQS = "SELECT {}, {}, {}".format(
     *(
-        f"""max(
+        f"""{"/*sqlite*/" if divided else ""} max(
   (SELECT coalesce(max(seq), 0) FROM {table}),
   (SELECT coalesce(max(stretch) << {STRETCH_BITS}, 0) FROM span WHERE list = '{table}'))
+{f"/*postgresql (SELECT value FROM counter WHERE name = 'last {table}')*/" if divided else ""}
 """  # noqa: S608 - our own names
-        for table in ("transition", "decision", "delivery")
+        for table, divided in (("transition", True), ("decision", True), ("delivery", False))
     )
 )
 _INSERT_TRANSITION = """
@@ -52,6 +53,10 @@ INSERT INTO span (list, stretch, min_ms, max_ms) VALUES (?, ?, ?, ?)
 ON CONFLICT (list, stretch) DO UPDATE SET
   min_ms = min(span.min_ms, excluded.min_ms), max_ms = max(span.max_ms, excluded.max_ms)
 """
+_NOTE_IDS = """
+UPDATE span SET first_id = min(first_id, ?), last_id = max(last_id, ?)
+WHERE list = ? AND stretch = ?
+"""
 _COUNT = """
 INSERT INTO counter (name, value) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value
@@ -70,6 +75,8 @@ def last_seqs(cursor: Any) -> tuple[int, int, int]:
     """Return the last numbers of transitions, decisions and deliveries.
 
     Also when the last row is gone (`retention`): its stretch, or the one after it, is still there.
+    On PostgreSQL every partition of history would have to be asked for its highest number; there a
+    counter holds the last one that was given (`partitions`).
     """
     transition, decision, delivery = cursor.execute(_LAST_SEQS).fetchone()
     return transition, decision, delivery
@@ -109,6 +116,8 @@ def write_transitions(
     )
     new = _new(cursor, "transition", transitions, last_seq)
     _write_spans(cursor, "transition", (each.ts_ms for each in transitions), last_seq)
+    _note_ids(cursor, "transition", [each.id for each in transitions], last_seq)
+    changes["last transition"] += len(transitions)
     changes["transitions"] += len(new)
     changes["entries"] += sum(each.kind is Kind.ENTER for each in new)
     return new
@@ -153,6 +162,8 @@ def write_decisions(
     )
     new = _new(cursor, "decision", decisions, last_seq)
     _write_spans(cursor, "decision", (each.decided_ms for each in decisions), last_seq)
+    _note_ids(cursor, "decision", [each.id for each in decisions], last_seq)
+    changes["last decision"] += len(decisions)
     fired = sum(each.fired for each in new)
     changes["decisions_fired"] += fired
     changes["decisions_refused"] += len(new) - fired
@@ -218,6 +229,19 @@ def _write_spans(cursor: Any, table: str, instants: Iterable[int], last_seq: int
     cursor.executemany(
         _UPSERT_SPAN, [(table, stretch, low, high) for stretch, (low, high) in spans.items()]
     )
+
+
+def _note_ids(cursor: Any, table: str, ids: Sequence[str], last_seq: int) -> None:
+    """Note between which ids those of the stretches lie, where it is asked for (`stretches`)."""
+    if not getattr(cursor, "divides", False):
+        return
+    start = 0
+    while start < len(ids):
+        stretch = (last_seq + 1 + start) >> STRETCH_BITS
+        end = ((stretch + 1) << STRETCH_BITS) - last_seq - 1
+        there = ids[start:end]
+        cursor.execute(_NOTE_IDS, (min(there), max(there), table, stretch))
+        start = end
 
 
 def write_dead_letters(

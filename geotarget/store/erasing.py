@@ -33,6 +33,7 @@ from geotarget.store.history import named_device
 from geotarget.store.holding import hold, hold_devices
 from geotarget.store.ordering import release
 from geotarget.store.retention import keep_numbering
+from geotarget.store.stretches import DIVIDED, IDS_OF_SPAN
 
 FROM_THE_START: Mapping[str, int] = {
     "decision": -1, "delivery": -1, "dead_letter": -1, "conversion": -1,
@@ -55,7 +56,7 @@ ORDER BY 1
 """
 _OF_DEVICE = """
 SELECT seq FROM span CROSS JOIN {table} INDEXED BY {table}_device
-WHERE list = '{table}' AND {table}.stretch = span.stretch AND device = ?
+WHERE list = '{table}' AND {table}.stretch = span.stretch {ids} AND device = ?
 """
 _COUNTED = """
 DELETE FROM campaign_profile WHERE profile = ?1 AND campaign IN (
@@ -147,7 +148,8 @@ def history(cursor: Any, who: Person, found: Strays) -> dict[str, list[int]]:
     """Return the numbers of the rows of history that go, by table; ascending."""
     rows = {table: set(found.rows.get(table, ())) for table in _NAMES}
     for table in _OF_DEVICES:
-        statement = _OF_DEVICE.format(table=table)
+        ids = IDS_OF_SPAN if table in DIVIDED else ""
+        statement = _OF_DEVICE.format(table=table, ids=ids)
         for device in who.devices:
             rows[table] |= _numbers(cursor, statement, (device,))
     return {table: sorted(seqs) for table, seqs in rows.items()}

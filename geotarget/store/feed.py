@@ -21,7 +21,11 @@ SELECT seq, id, campaign, device, zone, gate, reason, decided_ms FROM decision
 WHERE seq > ? ORDER BY seq DESC LIMIT ?
 """
 _LAST = """
-SELECT coalesce((SELECT max(seq) FROM transition), 0), coalesce((SELECT max(seq) FROM decision), 0)
+SELECT
+/*sqlite*/ coalesce((SELECT max(seq) FROM transition), 0)
+/*postgresql (SELECT value FROM counter WHERE name = 'last transition')*/,
+/*sqlite*/ coalesce((SELECT max(seq) FROM decision), 0)
+/*postgresql (SELECT value FROM counter WHERE name = 'last decision')*/
 """
 _FIRED_ON = "SELECT coalesce(sum(count), 0) FROM tally WHERE day = ? AND gate = 'fired'"
 
@@ -78,8 +82,12 @@ class Feed:
         """
         with self._database.read() as connection:
             cursor = cursor_of(connection)
-            moved = cursor.execute(_TRANSITIONS, (place.transition, most)).fetchall()
-            decided = cursor.execute(_DECISIONS, (place.decision, most)).fetchall()
+            last = Place(*cursor.execute(_LAST).fetchone())
+            moved = decided = []  # as a rule nothing has happened: no partition is asked
+            if last.transition > place.transition:
+                moved = cursor.execute(_TRANSITIONS, (place.transition, most)).fetchall()
+            if last.decision > place.decision:
+                decided = cursor.execute(_DECISIONS, (place.decision, most)).fetchall()
         found = [
             Moment(name, device, zone, ts_ms, decided_ms, kind=kind)
             for _, name, kind, device, zone, ts_ms, decided_ms in reversed(moved)

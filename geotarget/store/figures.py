@@ -13,17 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from geotarget.store.database import Database, cursor_of
+from geotarget.store.stretches import IDS_OF_SPAN
 
 MANY = 4_096
 """Rows that are fetched at a time."""
 
-_MOVEMENTS = """
+_MOVEMENTS = f"""
 SELECT kind, ts_ms, coalesce(duration_s, -1.0), coalesce(profile, device)
 FROM span CROSS JOIN transition INDEXED BY transition_zone
   LEFT JOIN profile_device USING (device)
 WHERE list = 'transition' AND max_ms >= ? AND min_ms < ?
-  AND transition.stretch = span.stretch AND zone = ? AND ts_ms >= ? AND ts_ms < ?
-"""
+  AND transition.stretch = span.stretch {IDS_OF_SPAN} AND zone = ? AND ts_ms >= ? AND ts_ms < ?
+"""  # noqa: S608 - our own text
 _CONVERTED = """
 SELECT DISTINCT {by}, profile FROM conversion INDEXED BY conversion_campaign
 WHERE campaign = ? AND day >= ? AND day <= ? AND NOT held_out

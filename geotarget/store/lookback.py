@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from geotarget.model import Transition
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.history import _TRANSITIONS, _transition
+from geotarget.store.stretches import IDS_OF_SPAN
 from geotarget.store.tables import STRETCH_BITS
 
 ROWS_AT_ONCE = 2_000
@@ -19,7 +20,7 @@ ROWS_AT_ONCE = 2_000
 _RECENT = f"""
 SELECT min(seq), max(seq), count(*) FROM (
   SELECT seq FROM span CROSS JOIN transition NOT INDEXED
-  WHERE list = 'transition' AND max_ms >= ?1
+  WHERE list = 'transition' AND max_ms >= ?1 {IDS_OF_SPAN}
     AND seq >= span.stretch << {STRETCH_BITS} AND seq < (span.stretch + 1) << {STRETCH_BITS}
     AND ts_ms >= ?1
   ORDER BY span.stretch DESC, seq DESC LIMIT ?2

@@ -46,6 +46,9 @@ class PostgresCursor:
         The driver's.
     """
 
+    divides = True
+    """History lies in partitions here, so it is noted which ids a stretch has (`stretches`)."""
+
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._cursor = connection.cursor(binary=True)
 

@@ -15,22 +15,28 @@ Rows of history lie in stretches of 4,096, and `span` says between which instant
 lie: only the stretches that hold something too old are looked at, oldest first, and `span` is
 narrowed when one is done. Numbers are never given twice, for cursors and attempts go by them: when
 the last row of a list goes, an empty stretch after it keeps the numbering.
+
+On PostgreSQL transitions and decisions lie in a partition for each day in UTC (`partitions`), and
+go when their day is over for long enough: as a whole, in one step, which is no row to delete and
+none to clean up after. What of it has to stay is kept; what lies in no day goes by rows. So there
+they are kept for up to a day longer: rows that went by the hour would leave no day to drop.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from geotarget.store import partitions
 from geotarget.store.appending import count
 from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import to_json
 from geotarget.store.holding import hold
 from geotarget.store.tables import STRETCH_BITS
 
-DAY_MS = 86_400_000
+DAY_MS = partitions.DAY_MS
 
 ROWS_AT_ONCE = 250
 """Most rows that one transaction drops."""
@@ -154,19 +160,42 @@ class Retention:
             The database can't be read or written; the steps before stand.
         """
         now_ms = self._now_ms()
+        divided = partitions.divides(self._database)
+        partitions.make_days(self._database, now_ms)
         for days, of in (
             (keep.history, _TRANSITIONS),
             (keep.history, _DECISIONS),
             (keep.deliveries, _DELIVERIES),
         ):
-            if days:
-                yield from self._drop_history(of, now_ms - days * DAY_MS, rows_at_once)
+            if not days:
+                continue
+            before_ms = now_ms - days * DAY_MS
+            if divided and of.table in partitions.TABLES:
+                before_ms = yield from self._drop_days(of, before_ms - before_ms % DAY_MS)
+            yield from self._drop_history(of, before_ms, rows_at_once)
         if keep.conversions:
             yield from self._drop_conversions(now_ms - keep.conversions * DAY_MS, rows_at_once)
         if keep.tombstones:
             yield from self._drop_tombstones(now_ms - keep.tombstones * DAY_MS, rows_at_once)
         if keep.behaviour:
             yield from self._forget(now_ms - keep.behaviour * DAY_MS, rows_at_once)
+
+    def _drop_days(self, of: _Old, before_ms: int) -> Generator[Dropped, None, int]:
+        """Drop days as a whole; return the instant before which rows are dropped one by one.
+
+        A day that can't go as a whole is left for later: for a day. Then its rows go by themselves.
+        """
+        left = before_ms
+        for day in partitions.days_of(self._database, of.table):
+            if day.end_ms > before_ms:
+                break
+            rows = partitions.drop_day(self._database, day, of.where, before_ms)
+            if rows:
+                yield Dropped(of.table, rows)
+            elif rows is None and day.end_ms > before_ms - DAY_MS:
+                left = min(left, day.start_ms)
+        partitions.drop_spans(self._database, of.table, left)
+        return left
 
     def _drop_history(self, of: _Old, before_ms: int, most: int) -> Iterator[Dropped]:
         with self._database.read() as connection:

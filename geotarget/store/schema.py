@@ -16,8 +16,9 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from geotarget.errors import StoreError
-from geotarget.store.database import Database
+from geotarget.store.database import Database, wall_clock_ms
 from geotarget.store.opening import open_database
+from geotarget.store.partitions import make_days
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -27,6 +28,8 @@ _MAY_PAUSE = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
 
 def migrate(url: str) -> str:
     """Bring a database to the version of this code; make it if it does not exist.
+
+    On PostgreSQL there are partitions for the days to come after it (`partitions`).
 
     Parameters
     ----------
@@ -46,6 +49,7 @@ def migrate(url: str) -> str:
     database = open_database(url)
     try:
         upgrade(database)
+        make_days(database, wall_clock_ms())
         return head()
     finally:
         database.close()

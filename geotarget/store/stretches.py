@@ -6,9 +6,20 @@ it is written. PostgreSQL's planner would rather read all stretches and sort wha
 took 0.3 to 7 s a page at a million rows; so each stretch is a subquery of its own there, with a
 bound that stands in the text: a planner that does not know how little is wanted plans for all of
 it.
+
+There history lies in a partition for each day besides (`partitions`), each with indices of its own.
+`span` knows between which ids those of a stretch lie (`IDS_OF_SPAN`), so of all partitions the
+server asks the one or two that a stretch lies in. Where rows are found by their number alone there
+are few stretches, and all partitions are merged.
 """
 
 from __future__ import annotations
+
+IDS_OF_SPAN = "/*postgresql AND id >= span.first_id AND id <= span.last_id*/"
+"""What a join of `span` and a divided table says besides."""
+
+DIVIDED = ("transition", "decision")
+"""The tables that PostgreSQL has in partitions."""
 
 
 def walk(
@@ -41,12 +52,17 @@ def walk(
 seq >= span.stretch << 12 ORDER BY span.stretch DESC, seq DESC LIMIT 3"
     """
     down = " DESC" if newest_first else ""
+    ids, between = "", ""
+    # by number alone it would take them for so few rows that it sorts all of a stretch
+    if table in DIVIDED and f"{table}.stretch = span.stretch" in rows:
+        ids, between = ", first_id, last_id", "id >= span.first_id AND id <= span.last_id AND "
     return (
         f"/*sqlite*/ SELECT {columns} FROM span CROSS JOIN {table} {index} "  # noqa: S608 - our own names
         f"WHERE {spans} AND {rows} ORDER BY span.stretch{down}, seq{down} LIMIT {most:d} "
         "/*postgresql SELECT found.* FROM ("
-        f"SELECT stretch FROM span WHERE {spans} ORDER BY stretch{down}) AS span "
+        f"SELECT stretch{ids} FROM span WHERE {spans} ORDER BY stretch{down}) AS span "
         "CROSS JOIN LATERAL ("
-        f"SELECT {columns} FROM {table} WHERE {rows} ORDER BY seq{down} LIMIT {most:d}) AS found "
+        f"SELECT {columns} FROM {table} WHERE {between}{rows} ORDER BY seq{down} LIMIT {most:d}) "
+        "AS found "
         f"ORDER BY span.stretch{down}, seq{down} LIMIT {most:d}*/"
     )

@@ -77,7 +77,8 @@ class PostgresBackend:
         """Return what it holds, as `COPY` writes it."""
         with psycopg.connect(self.url) as connection:
             names = connection.execute(
-                "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+                "SELECT relname FROM pg_class "
+                "WHERE relkind = 'r' AND relnamespace = CAST('public' AS regnamespace)"
             ).fetchall()
             held = []
             for (name,) in names:

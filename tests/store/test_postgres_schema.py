@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,9 +26,9 @@ from tests.postgres_server import SECRET_KEY, drop_database, make_database
 
 SCRIPTS = ScriptDirectory(str(MIGRATIONS))
 REVISIONS = [each.revision for each in SCRIPTS.walk_revisions()][::-1]
-ONLY_MIGRATED = {"rowid"}
-"""Columns that stand for the numbers which SQLite gives its rows by itself: the code's tables are
-those of both databases, and SQLite would take a column of that name for its own."""
+ONLY_MIGRATED = {"rowid", "first_id", "last_id"}
+"""Columns that SQLite's tables don't have, and the code's tables are those of both: the numbers
+which SQLite gives its rows by itself, and between which ids a stretch of history lies."""
 
 OPENER = """
 import sys
@@ -36,6 +37,13 @@ print("ready", flush=True)
 sys.stdin.readline()
 Store.open(sys.argv[1], secret_key=sys.argv[2]).close()
 """
+
+DIVIDED = {"transition", "decision"}
+"""Tables that r0010 divides into days. It is the one migration that does not only add: a number can
+be no key across partitions (its docstring says what that means for who runs meanwhile; no version
+before it was released for PostgreSQL)."""
+
+IS_PART = re.compile(r"(transition|decision)_(rest|\d{8})")
 
 assert targeting_tables  # its tables belong to the metadata
 
@@ -102,7 +110,7 @@ def schema_of(url: str) -> dict[str, Any]:
                 ),
             }
             for table in inspector.get_table_names()
-            if table != "alembic_version"
+            if table != "alembic_version" and not IS_PART.fullmatch(table)
         }
 
 
@@ -134,14 +142,19 @@ def test_migrations_lead_to_the_tables_of_the_code(url: str, other: str) -> None
             for name in columns.keys() - was["columns"].keys():
                 _, nullable, default, identity = columns[name]
                 assert nullable or default is not None or identity, (revision, table, name)
-            assert was["key"] == after[table]["key"]
+            if revision != "0010" or table not in DIVIDED:
+                assert was["key"] == after[table]["key"]
         before = after
     with closing(open_database(other)) as database, database.write() as connection:
         metadata.create_all(connection)
     described = schema_of(other)
     assert described.keys() == before.keys()
     for table, wanted in described.items():
-        assert wanted == before[table], table
+        if table in DIVIDED:
+            assert ["seq"] == wanted["key"]
+            assert wanted | {"key": []} == before[table], table
+        else:
+            assert wanted == before[table], table
 
 
 def test_all_text_is_compared_by_its_bytes(url: str) -> None:

@@ -27,8 +27,8 @@ KEEP = Keep(history=90, deliveries=30, conversions=400, behaviour=200)
 
 
 def day(number: float) -> int:
-    """Return an instant, in days."""
-    return START_MS + round(number * DAY_MS)
+    """Return an instant, in days; whole ones are midnight in UTC, where PostgreSQL's days end."""
+    return START_MS - START_MS % DAY_MS + round(number * DAY_MS)
 
 
 @dataclass
