@@ -5,6 +5,8 @@
 - `shipping`: one saved index on every node, mapped by all its Python processes
 - `matching`: `match`, the zones of each ping
 - `transitions`: `detect`, what `geotarget.detect_transitions` says, for millions of devices
+- `backtesting`: `backtest`, what campaigns would have answered, as `geotarget backtest` says it
+- `people`, `lanes`: whose device it is, and how the pings of a profile come to one task
 
 The code that decides is that of the engine; nothing here knows of geometry or of rules. PySpark is
 an extra (``pip install 'geotarget[spark]'``), and geotarget must be installed where the Python
@@ -22,6 +24,7 @@ from geotarget.spark.kernels import keep_kernels
 
 keep_kernels()  # before anything that is compiled is imported
 
+from geotarget.spark.backtesting import backtest  # noqa: E402
 from geotarget.spark.columns import is_ping  # noqa: E402
 from geotarget.spark.matching import Matcher, match, matcher  # noqa: E402
 from geotarget.spark.shipping import ShippedIndex, ship  # noqa: E402
@@ -31,6 +34,7 @@ __all__ = [
     "Detector",
     "Matcher",
     "ShippedIndex",
+    "backtest",
     "detect",
     "detector",
     "is_ping",

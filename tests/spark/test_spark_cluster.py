@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -20,9 +21,21 @@ from pyspark.sql import functions as F  # noqa: N812
 
 import geotarget as gt
 import geotarget.spark as gs
+from geotarget.backtest import Summary
+from geotarget.backtest import backtest as one_machine
 from geotarget.errors import InvalidIndexFile, InvalidInput, InvalidPing
+from geotarget.recording import Recording
 from tests.conftest import REPOSITORY
-from tests.spark.standalone import CORES, WORKERS
+from tests.spark.campaigning import (
+    CAMPAIGNS,
+    POLICY,
+    REGULARS,
+    branches,
+    index,
+    people,
+    plain,
+)
+from tests.spark.standalone import CORES, WORKERS, Standalone
 from tests.spark.town import START_S, town, walkers
 
 pytestmark = pytest.mark.e2e
@@ -234,6 +247,47 @@ def test_real_buses_in_real_neighbourhoods(spark: SparkSession, shared_data: Pat
     found = gs.detect(df, zones).toArrow().cast(expected.schema)
     assert expected.num_rows > 1_000
     assert expected.sort_by("event").equals(found.sort_by("event"))
+
+
+@pytest.fixture(scope="module")
+def command(
+    pings: pa.Table, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Summary, pa.Table]:
+    """What the command says of the campaigns: its summary, and its file of decisions."""
+    folder = tmp_path_factory.mktemp("command")
+    pq.write_table(plain(pings), folder / "pings.parquet")
+    summary = one_machine(
+        Recording(folder / "pings.parquet"),
+        zones=branches(),
+        campaigns=CAMPAIGNS,
+        audiences=[REGULARS],
+        profiles=people(200),
+        policy=POLICY,
+        out=folder,
+        parquet=True,
+    )
+    return summary, pq.read_table(folder / "decisions.parquet")
+
+
+def answers(df: DataFrame, **options: Any) -> DataFrame:
+    """Play the campaigns on the cluster."""
+    known = {"audiences": [REGULARS], "profiles": people(200), "policy": POLICY, "partitions": 3}
+    return gs.backtest(df.drop("note"), index(), CAMPAIGNS, **known | options)
+
+
+def test_campaigns_answer_what_they_answer_on_one_machine(
+    df: DataFrame, command: tuple[Summary, pa.Table], cluster: Standalone
+) -> None:
+    """Every column of every decision; of the scratch nothing is left."""
+    expected = command[1].sort_by("id")
+    assert {*expected["gate"].to_pylist()} == {
+        *("schedule", "consent", "audience", "holdout", "cap", "arbitration", "fired")
+    }
+    assert len({*expected["variant"].to_pylist()}) == 3
+    found = answers(df).toArrow().drop(["budget_day"]).cast(expected.schema).sort_by("id")
+    assert expected.num_rows > 1_500
+    assert expected.equals(found)
+    assert not list(cluster.folder.rglob("scratch.db*"))
 
 
 def test_the_page_can_be_typed_as_it_stands(
