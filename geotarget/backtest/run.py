@@ -180,7 +180,7 @@ def rehearsal(
             catalog.put_endpoint(Endpoint(id=name, url=_STAND_IN, secret=_NO_SECRET, events=()))
         for campaign in campaigns:
             with _naming(campaign.id, wrong):
-                catalog.put_campaign(_active(campaign) if as_active else campaign)
+                catalog.put_campaign(as_if_active(campaign) if as_active else campaign)
         if wrong:
             raise InvalidCampaign(*wrong)
         _put_profiles(store, profiles)
@@ -309,7 +309,8 @@ def _put_profiles(store: Store, profiles: Iterable[Profile]) -> None:
         store.put_profiles(some)
 
 
-def _active(campaign: Campaign) -> Campaign:
+def as_if_active(campaign: Campaign) -> Campaign:
+    """Return a campaign that is a draft or paused as if it were active; others as they are."""
     return replace(campaign, status=Status.ACTIVE) if campaign.status in NOT_ACTIVE else campaign
 
 

@@ -6,7 +6,8 @@
 - `matching`: `match`, the zones of each ping
 - `transitions`: `detect`, what `geotarget.detect_transitions` says, for millions of devices
 - `backtesting`: `backtest`, what campaigns would have answered, as `geotarget backtest` says it
-- `people`, `lanes`: whose device it is, and how the pings of a profile come to one task
+- `drafting`, `people`, `lanes`: what is played, whose device it is, how pings come to their task
+- `answers`: what decisions come to: `summarise`, `budgets`
 
 The code that decides is that of the engine; nothing here knows of geometry or of rules. PySpark is
 an extra (``pip install 'geotarget[spark]'``), and geotarget must be installed where the Python
@@ -24,6 +25,7 @@ from geotarget.spark.kernels import keep_kernels
 
 keep_kernels()  # before anything that is compiled is imported
 
+from geotarget.spark.answers import budgets, summarise  # noqa: E402
 from geotarget.spark.backtesting import backtest  # noqa: E402
 from geotarget.spark.columns import is_ping  # noqa: E402
 from geotarget.spark.matching import Matcher, match, matcher  # noqa: E402
@@ -35,10 +37,12 @@ __all__ = [
     "Matcher",
     "ShippedIndex",
     "backtest",
+    "budgets",
     "detect",
     "detector",
     "is_ping",
     "match",
     "matcher",
     "ship",
+    "summarise",
 ]

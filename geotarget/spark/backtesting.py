@@ -15,7 +15,7 @@ than many small ones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
@@ -32,26 +32,22 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from geotarget.backtest import Fed, Rehearsal, rehearsal, staged
+from geotarget.backtest import Fed, Rehearsal, staged
 from geotarget.backtest.files import DECISIONS
 from geotarget.engine import Rules, ZoneIndex
-from geotarget.errors import InvalidCampaign, InvalidInput, Problem
-from geotarget.model import Audience, Campaign, Decision, Endpoint, Policy, Status
+from geotarget.model import Decision, Policy
 from geotarget.recording import RecordedPing
-from geotarget.snapshot import Snapshot
 from geotarget.spark.columns import check_columns, named
+from geotarget.spark.drafting import REFUSE, Audiences, Campaigns, Drafts, checked
 from geotarget.spark.kernels import executor_folder, first_alone
 from geotarget.spark.lanes import Lane, in_lanes
 from geotarget.spark.people import Profiles, documents, with_keys
 from geotarget.spark.shipping import ShippedIndex, Zones, opened, ship
 from geotarget.targeting.budget import budget_day
-from geotarget.targeting.ledger import THOMPSON
 
-REFUSE, IGNORE = "refuse", "ignore"
 ROWS_AT_ONCE = 10_000
 """Decisions of one Arrow batch."""
 
-_SPEAKING = frozenset({Status.ACTIVE, Status.SCHEDULED})
 _BUDGET_DAY = "budget_day"
 _INSTANT = pa.timestamp("us", tz="UTC")  # the only one that Spark knows
 _KINDS: Mapping[pa.DataType, DataType] = {
@@ -61,46 +57,12 @@ _KINDS: Mapping[pa.DataType, DataType] = {
 }
 _OUT = pa.schema(
     [
-        *(
-            (name, _INSTANT if pa.types.is_timestamp(kind) else kind)
-            for name, kind, _ in DECISIONS
-        ),
+        *((name, _INSTANT if pa.types.is_timestamp(kind) else kind) for name, kind, _ in DECISIONS),
         (_BUDGET_DAY, pa.string()),
     ]
 )
 ANSWERS = StructType([StructField(each.name, _KINDS[each.type]) for each in _OUT])
 """What a DataFrame of decisions holds: the columns of the command's file, then ``budget_day``."""
-
-Campaigns = Sequence[Campaign] | str | Path
-Audiences = Sequence[Audience] | str | Path
-
-
-@dataclass(frozen=True)
-class Drafts:
-    """Campaigns and all that goes with them, checked; what every task holds.
-
-    Parameters
-    ----------
-    budgets
-        By id, the campaigns whose budgets were left out, as they were.
-    """
-
-    campaigns: Sequence[Campaign]
-    audiences: Mapping[str, Audience]
-    endpoints: Mapping[str, Endpoint]
-    rules: Rules | None
-    policy: Policy | None
-    budgets: Mapping[str, Campaign]
-
-    def snapshot(self, zones: ZoneIndex) -> Snapshot:
-        """Return the catalogue that they make with zones."""
-        return Snapshot.of(
-            1,
-            zones,
-            campaigns=self.campaigns,
-            endpoints=self.endpoints,
-            audiences=self.audiences,
-        )
 
 
 @dataclass(frozen=True)
@@ -167,7 +129,7 @@ def backtest(
     lng: str = "lng",
     lat: str = "lat",
     acc: str | None = None,
-    id: str | None = None,  # noqa: A002 - the column's name
+    id: str | None = None,
     partitions: int | None = None,
 ) -> DataFrame:
     """Return what campaigns would have answered to recorded pings, one row a decision.
@@ -222,8 +184,8 @@ def backtest(
         runs: a value is missing or out of range; see `is_ping`.
     InvalidCampaign, InvalidAudience, InvalidInput
         With all that is wrong with drafts or profiles; or a campaign has a budget, or an allocation
-        that learns, and what can be done instead. In the job: a profile is none, two have one id, or
-        a device has two profiles.
+        that learns, and what can be done instead. In the job: a profile is none, two have one id,
+        or a device has two profiles.
     """
     chosen = {"device": device, "ts": ts, "lng": lng, "lat": lat}
     chosen |= {"acc": acc or "acc"} if acc is not None or "acc" in df.columns else {}
@@ -236,8 +198,8 @@ def backtest(
     if not isinstance(zones, ShippedIndex):
         zones = ship(df.sparkSession, _active(zones))
     is_number = isinstance(df.schema[ts].dataType, NumericType)
-    casts = {name: "double" for name in ("lng", "lat", "acc", *(["ts"] if is_number else []))}
-    casts |= {"device": "string", "id": "string"}
+    casts = {"device": "string", "id": "string", "lng": "double", "lat": "double", "acc": "double"}
+    casts |= {"ts": "double"} if is_number else {}
     pings = df.select(
         *(
             (named(name).cast(casts[meaning]) if meaning in casts else named(name)).alias(meaning)
@@ -250,61 +212,6 @@ def backtest(
     return rows.mapInArrow(Player(zones, drafts), ANSWERS)
 
 
-def checked(
-    campaigns: Campaigns,
-    audiences: Audiences = (),
-    *,
-    rules: Rules | None = None,
-    policy: Policy | None = None,
-    as_active: bool = False,
-    budgets: str = REFUSE,
-) -> Drafts:
-    """Return drafts as the catalogue takes them, if they can be played in parts.
-
-    Parameters and errors as of `backtest`.
-    """
-    if budgets not in (REFUSE, IGNORE):
-        reason = f"must be {REFUSE} or {IGNORE}"
-        raise InvalidInput(Problem("budgets", str(budgets)[:80], reason))
-    with rehearsal(
-        zones=(),
-        campaigns=_read_campaigns(campaigns),
-        audiences=_read_audiences(audiences),
-        as_active=as_active,
-    ) as stage:
-        found = stage.catalog.snapshot
-    speaking = [each for each in found.campaigns if each.status in _SPEAKING]
-    wrong = [
-        Problem(f"{each.id}.allocation", THOMPSON, _LEARNS)
-        for each in speaking
-        if each.variants and each.allocation == THOMPSON
-    ]
-    spending = {each.id: each for each in speaking if each.budget is not None}
-    if budgets == REFUSE:
-        wrong += [Problem(f"{name}.budget", "", _SPENT_BY_ALL) for name in spending]
-    if wrong:
-        raise InvalidCampaign(*wrong)
-    return Drafts(
-        [replace(each, budget=None) if each.id in spending else each for each in found.campaigns],
-        dict(found.audiences),
-        dict(found.endpoints),
-        rules,
-        policy,
-        spending,
-    )
-
-
-_SPENT_BY_ALL = (
-    "all people spend it together, which no task can see: budgets='ignore' plays without it, and"
-    " geotarget.spark.budgets says when it would have been used up; or geotarget backtest, on one"
-    " machine"
-)
-_LEARNS = (
-    "learns from all people together, which no task can see: allocation weights splits as fixed;"
-    " or geotarget backtest, on one machine"
-)
-
-
 def _active(zones: ZoneIndex | str | Path) -> ZoneIndex:
     if isinstance(zones, str | Path):
         zones = ZoneIndex.load(zones)
@@ -312,19 +219,3 @@ def _active(zones: ZoneIndex | str | Path) -> ZoneIndex:
         return zones  # refused by `ship`
     silent = [zone.id for zone in zones.zones if not zone.active]
     return zones.with_changes(remove=silent) if silent else zones
-
-
-def _read_campaigns(campaigns: Campaigns) -> Sequence[Campaign]:
-    if not isinstance(campaigns, str | Path):
-        return campaigns
-    from geotarget.drafts import read_campaigns  # noqa: PLC0415 - loads the API
-
-    return read_campaigns(Path(campaigns))
-
-
-def _read_audiences(audiences: Audiences) -> Sequence[Audience]:
-    if not isinstance(audiences, str | Path):
-        return audiences
-    from geotarget.drafts import read_audiences  # noqa: PLC0415 - loads the API
-
-    return read_audiences(Path(audiences))

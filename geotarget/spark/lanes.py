@@ -52,6 +52,9 @@ def in_lanes(pings: DataFrame, people: DataFrame | None, partitions: int | None)
     return rows.sortWithinPartitions(F.col("document").isNull(), *order).drop("key")
 
 
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
 class Lane:
     """The rows of one partition; `profiles` first, `pings` afterwards, each once.
 
@@ -89,8 +92,9 @@ class Lane:
         """
         before = ""
         while self._batch is not None:
-            known = self._batch.num_rows - self._batch.column("document").null_count
-            for document in self._batch.column("document").slice(0, known).to_pylist():
+            column: Any = self._batch.column("document")
+            known = self._batch.num_rows - column.null_count
+            for document in column.slice(0, known).to_pylist():
                 profile = _profile(document)
                 if profile.id == before:
                     reason = "is the id of two profiles"
@@ -119,18 +123,18 @@ class Lane:
 
 
 def _profile(document: str) -> Profile:
+    shown = document[:80]
     try:
-        read = msgspec.json.decode(document)
-        if not isinstance(read, dict):
-            raise InvalidInput(Problem("$", document[:80], "must be an object"))
-        return profile_of(read)[0]
+        profile, _ = profile_of(_decode(document))
     except msgspec.DecodeError as error:
-        raise InvalidInput(Problem("profiles", document[:80], f"is no JSON: {error}")) from None
+        raise InvalidInput(Problem("profiles", shown, f"is no JSON object: {error}")) from None
     except InvalidInput as error:
         problems = (
-            Problem(f"profiles, {each.path}", each.value, each.reason) for each in error.problems
+            Problem(f"profiles, {shown}: {each.path}", each.value, each.reason)
+            for each in error.problems
         )
-        raise InvalidInput(*problems, Problem("profiles", document[:80], "is no profile")) from None
+        raise InvalidInput(*problems) from None
+    return profile
 
 
 def _pings(batch: pa.RecordBatch) -> Iterator[RecordedPing]:
@@ -140,10 +144,10 @@ def _pings(batch: pa.RecordBatch) -> Iterator[RecordedPing]:
     lng, lat = coordinates(batch.column("lng"), batch.column("lat"))
     check_range(lng, lat)
     names = batch.schema.names
-    acc: Iterable[float] = repeat(np.nan)
+    acc: Iterable[Any] = repeat(np.nan)
     if "acc" in names:
         acc = batch.column("acc").fill_null(np.nan).to_pylist()
-    ids: Iterable[str] = repeat("")
+    ids: Iterable[Any] = repeat("")
     if "id" in names:
         ids = batch.column("id").fill_null("").to_pylist()
     rows = zip(
@@ -169,4 +173,5 @@ def _milliseconds(column: Any) -> IntArray:
     if len(bad):
         reason = f"must be a timestamp or epoch seconds, at most {_MOST_S:.0f}"
         raise InvalidPing(Problem("ts", repr(float(seconds[bad[0]])), reason))
-    return np.rint(seconds * 1000.0).astype(np.int64)
+    instants: IntArray = np.rint(seconds * 1000.0).astype(np.int64)
+    return instants

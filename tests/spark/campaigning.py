@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-
-import pyarrow as pa
+from typing import Any
 
 import geotarget as gt
 from geotarget.model import (
@@ -48,10 +47,10 @@ def index() -> gt.ZoneIndex:
     return gt.ZoneIndex.build(branches())
 
 
-def campaign(name: str, *on: Kind, dwell_s: int | None = None, **more: object) -> Campaign:
+def campaign(name: str, *on: Kind, dwell_s: int | None = None, **more: Any) -> Campaign:
     """Return a campaign about all zones."""
     trigger = Trigger(on=frozenset(on or {Kind.ENTER}), dwell_s=dwell_s)
-    options = {"offer": {"text": "{{ zone.id }}"}, "endpoints": ("crm",)}
+    options: dict[str, Any] = {"offer": {"text": "{{ zone.id }}"}, "endpoints": ("crm",)}
     return Campaign(id=name, name=name.title(), trigger=trigger, **{**options, **more})
 
 
@@ -89,10 +88,19 @@ def people(devices: int) -> list[Profile]:
             () if at % 5 == 1 else (f"w{at}",),
             quiet_hours=Hours("12:10", "12:18") if at % 4 == 0 else None,
         )
-        for at in range(0, devices * 3 // 4)
+        for at in range(devices * 3 // 4)
     ]  # fmt: skip
 
 
-def plain(pings: pa.Table) -> pa.Table:
-    """Return pings without the column that only `match` is tested with."""
-    return pings.drop(["note"])
+def document(profile: Profile) -> dict[str, Any]:
+    """Return a profile as a line of a file."""
+    quiet = profile.quiet_hours
+    found = {
+        "id": profile.id,
+        "attributes": profile.attributes,
+        "consent": profile.consent,
+        "devices": list(profile.devices),
+    }
+    return found if quiet is None else {
+        **found, "quiet_hours": {"from": quiet.start, "to": quiet.end}
+    }  # fmt: skip
