@@ -1,6 +1,6 @@
 """A campaign backtest on Spark beside `geotarget backtest`: pings a second of the same input.
 
-    python benchmarks/spark_backtest.py [--pings 600000] [--devices 3000] [--cores 2]
+    python benchmarks/spark_backtest.py [--pings 300000] [--devices 3000] [--cores 2]
 
 Walkers, zones and campaigns are those of `benchmarks/backtest.py`, without budgets; pings lie in one
 Parquet file. Spark runs on this machine (``local[N]``, needs Java), its answers are written to
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pings", type=int, default=600_000)
+    parser.add_argument("--pings", type=int, default=300_000)
     parser.add_argument("--devices", type=int, default=3_000)
     parser.add_argument("--cores", type=int, default=2)
     chosen = parser.parse_args()
