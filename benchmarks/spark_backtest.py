@@ -2,8 +2,8 @@
 
     python benchmarks/spark_backtest.py [--pings 300000] [--devices 3000] [--cores 2]
 
-Walkers, zones and campaigns are those of `benchmarks/backtest.py`, without budgets; pings lie in one
-Parquet file. Spark runs on this machine (``local[N]``, needs Java), its answers are written to
+Walkers, zones and campaigns are those of `benchmarks/backtest.py`, without budgets; pings lie in
+one Parquet file. Spark runs on this machine (``local[N]``, needs Java), its answers are written to
 Parquet, and a first run over a few pings is not counted. Both tell how many decisions they made.
 """
 

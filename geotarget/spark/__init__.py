@@ -16,6 +16,9 @@ processes of the cluster run, in the version of the driver.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 try:
     import pyspark  # noqa: F401 - to say what to install
 except ImportError as error:
@@ -23,10 +26,12 @@ except ImportError as error:
 
 from geotarget.spark.kernels import keep_kernels
 
+if TYPE_CHECKING:
+    from geotarget.spark.answers import budgets, summarise
+    from geotarget.spark.backtesting import backtest
+
 keep_kernels()  # before anything that is compiled is imported
 
-from geotarget.spark.answers import budgets, summarise  # noqa: E402
-from geotarget.spark.backtesting import backtest  # noqa: E402
 from geotarget.spark.columns import is_ping  # noqa: E402
 from geotarget.spark.matching import Matcher, match, matcher  # noqa: E402
 from geotarget.spark.shipping import ShippedIndex, ship  # noqa: E402
@@ -46,3 +51,16 @@ __all__ = [
     "ship",
     "summarise",
 ]
+
+_HOMES = {
+    "backtest": "geotarget.spark.backtesting",
+    "budgets": "geotarget.spark.answers",
+    "summarise": "geotarget.spark.answers",
+}
+"""What loads the pipeline: a second and a half that tasks of `match` and `detect` need not wait."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'geotarget.spark' has no attribute {name!r}")

@@ -102,8 +102,9 @@ def test_times_are_those_that_a_recording_has() -> None:
         "ts": pa.array([1_500], pa.timestamp("us", tz="UTC")),
         "acc": pa.nulls(1, pa.float64()),
     }
+    unnamed = {"id": pa.nulls(1, pa.string())}
     (first,) = Lane([pa.record_batch({**at, **stamped, "id": ["x"]})]).pings()
-    (second,) = Lane([pa.record_batch({**at, "ts": [0.0025], "acc": [7.0], "id": [None]})]).pings()
+    (second,) = Lane([pa.record_batch({**at, "ts": [0.0025], "acc": [7.0], **unnamed})]).pings()
     assert (first.ts_ms, first.id, second.ts_ms, second.acc, second.id) == (2, "x", 2, 7.0, "")
     assert np.isnan(first.acc)
 
