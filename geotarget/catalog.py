@@ -62,6 +62,8 @@ class Catalog:
         operator's rules on outgoing connections forbid it. By default every URL passes.
     index_folder
         Where processes of this machine share a saved index; None: each builds its own.
+    begin_with
+        What is known from elsewhere, for a store in which no catalogue is kept.
 
     Raises
     ------
@@ -83,14 +85,16 @@ class Catalog:
         *,
         check_url: Callable[[str], None] = _accept_any,
         index_folder: Path | None = None,
+        begin_with: Snapshot | None = None,
     ) -> None:
         self._store = store
         self._check_url = check_url
         self._lock = threading.RLock()
         self._follower: Follower | None = None
         self._saved = None if index_folder is None else SavedIndex(index_folder)
-        self._snapshot = Snapshot.of(0, ZoneIndex.build(()))
-        self.refresh()
+        self._snapshot = begin_with or Snapshot.of(0, ZoneIndex.build(()))
+        if begin_with is None:
+            self.refresh()
 
     @property
     def snapshot(self) -> Snapshot:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geotarget import recording as recording_module
-from geotarget.backtest import Summary, backtest, rehearsal
+from geotarget.backtest import Summary, backtest, rehearsal, staged
 from geotarget.backtest.feeding import batches
 from geotarget.catalog import Catalog
 from geotarget.engine import Rules, ZoneIndex
@@ -561,6 +561,21 @@ def test_nothing_is_sent_and_nothing_stays(
     with pytest.raises(ZeroDivisionError):
         backtest(Recording(walk), zones=ZONES, on_progress=lambda _: 1 // 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_catalogue_that_is_compiled_already_plays_as_well(walk: Path, tmp_path: Path) -> None:
+    """Same decisions; the scratch lies in the folder that was named, and goes."""
+    recording, folder = Recording(walk), tmp_path / "a folder & more"
+    folder.mkdir()
+    with rehearsal(zones=ZONES, campaigns=CAMPAIGNS) as stage:
+        stage.play(recording, recording.survey())
+        expected, snapshot = list(stage.store.all_decisions()), stage.catalog.snapshot
+    with staged(snapshot, folder=folder) as stage:
+        stage.play(recording, recording.survey())
+        assert expected == list(stage.store.all_decisions())
+        assert list(folder.rglob("scratch.db"))
+    assert len(expected) > 100
+    assert not list(folder.iterdir())
 
 
 def test_the_rules_of_the_caller_count(walk: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from geotarget.cli.drafts import read_audiences, read_campaigns, read_profiles
+from geotarget.drafts import read_audiences, read_campaigns, read_profiles
 from geotarget.errors import InvalidInput
 from tests.api.documents import campaign, collection, square
 from tests.test_cli import geotarget

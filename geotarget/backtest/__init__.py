@@ -8,16 +8,20 @@ every day, and the endpoints of a draft take no events.
 
 from geotarget.backtest.feeding import Fed
 from geotarget.backtest.files import OUTPUTS, check_folder
-from geotarget.backtest.run import backtest, rehearsal
-from geotarget.backtest.summary import CampaignResult, Summary, ZoneResult
+from geotarget.backtest.run import Rehearsal, as_if_active, backtest, rehearsal, staged
+from geotarget.backtest.summary import Answers, CampaignResult, Summary, ZoneResult
 
 __all__ = [
     "OUTPUTS",
+    "Answers",
     "CampaignResult",
     "Fed",
+    "Rehearsal",
     "Summary",
     "ZoneResult",
+    "as_if_active",
     "backtest",
     "check_folder",
     "rehearsal",
+    "staged",
 ]

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from urllib.parse import urlencode
 
 from geotarget.backtest.feeding import MOST_SPAN_MS, Fed, RecordedClock, batches, feed, shown
 from geotarget.backtest.files import Writer, check_folder
@@ -26,7 +27,8 @@ from geotarget.engine.zone_table import ZoneTable
 from geotarget.errors import InvalidAudience, InvalidCampaign, InvalidInput, Problem
 from geotarget.model import Audience, Campaign, Endpoint, Policy, Profile, Status, Zone
 from geotarget.pipeline import Pipeline
-from geotarget.recording import BadRow, Recording, Survey, pings_in_order
+from geotarget.recording import BadRow, RecordedPing, Recording, Survey, pings_in_order
+from geotarget.snapshot import Snapshot
 from geotarget.store import Store
 
 PROFILES_AT_ONCE = 1_000
@@ -80,7 +82,35 @@ class Rehearsal:
             fed.note_bad(row)
             on_bad(row)
 
-        self.clock.now_ms = max(survey.first_ms, 0)
+        for _ in self.work_off(pings_in_order(recording, survey, bad), fed, on_bad=bad):
+            on_progress(fed.pings + fed.bad)
+        return fed
+
+    def work_off(
+        self, pings: Iterable[RecordedPing], fed: Fed, *, on_bad: Callable[[BadRow], object]
+    ) -> Iterator[None]:
+        """Let the pipeline work off pings, in their own time; once.
+
+        Parameters
+        ----------
+        pings
+            In the order of time, none before the first one of `fed`.
+        fed
+            Takes what becomes of them.
+        on_bad
+            Called with each ping that is refused, and why.
+
+        Yields
+        ------
+        None
+            After each batch.
+
+        Raises
+        ------
+        StoreError
+            The folder for temporary files is full.
+        """
+        self.clock.now_ms = max(fed.first_ms, 0)
         snapshot = self.catalog.snapshot
         table = ZoneTable.compile(snapshot.index, snapshot.table.thresholds_s, self.rules)
         pipeline = Pipeline(
@@ -92,8 +122,8 @@ class Rehearsal:
             behind_s=0.0,
         )
         parts = batches(
-            pings_in_order(recording, survey, bad),
-            bad,
+            pings,
+            on_bad,
             # no transition may be too old for an offer only because its batch is long
             span_ms=min(MOST_SPAN_MS, int(1000 * self.policy.max_age_s)),
         )
@@ -103,10 +133,9 @@ class Rehearsal:
             fed.duplicates += outcome.duplicates
             fed.suspects += outcome.suspects
             for position, _, sentence in outcome.refused:
-                bad(BadRow(shown(batch.device[position], int(batch.ts[position])), sentence))
-            on_progress(fed.pings + fed.bad)
+                on_bad(BadRow(shown(batch.device[position], int(batch.ts[position])), sentence))
+            yield
         fed.devices = len(pipeline.state)
-        return fed
 
 
 @contextmanager
@@ -151,12 +180,40 @@ def rehearsal(
             catalog.put_endpoint(Endpoint(id=name, url=_STAND_IN, secret=_NO_SECRET, events=()))
         for campaign in campaigns:
             with _naming(campaign.id, wrong):
-                catalog.put_campaign(_active(campaign) if as_active else campaign)
+                catalog.put_campaign(as_if_active(campaign) if as_active else campaign)
         if wrong:
             raise InvalidCampaign(*wrong)
-        left = iter(profiles)
-        while some := list(islice(left, PROFILES_AT_ONCE)):
-            store.put_profiles(some)
+        _put_profiles(store, profiles)
+        yield Rehearsal(store, catalog, clock, rules or Rules(), policy or Policy())
+
+
+@contextmanager
+def staged(
+    snapshot: Snapshot,
+    *,
+    profiles: Iterable[Profile] = (),
+    rules: Rules | None = None,
+    policy: Policy | None = None,
+    folder: Path | None = None,
+) -> Iterator[Rehearsal]:
+    """Open a scratch store for a catalogue that is compiled and checked already.
+
+    What `rehearsal` does where many play parts of one recording beside each other.
+
+    Parameters
+    ----------
+    snapshot
+        Zones, campaigns and audiences; those of a `rehearsal`, where nothing is to differ from it.
+    profiles, rules, policy
+        As of `rehearsal`.
+    folder
+        Where the scratch is made; the one for temporary files if None.
+    """
+    clock = RecordedClock(0)
+    url = "sqlite://" if folder is None else f"sqlite://?{urlencode({'folder': str(folder)})}"
+    with Store.open(url, now_ms=clock) as store:
+        _put_profiles(store, profiles)
+        catalog = Catalog(store, begin_with=snapshot)
         yield Rehearsal(store, catalog, clock, rules or Rules(), policy or Policy())
 
 
@@ -246,7 +303,14 @@ def _naming(name: str, wrong: list[Problem]) -> Iterator[None]:
         ]
 
 
-def _active(campaign: Campaign) -> Campaign:
+def _put_profiles(store: Store, profiles: Iterable[Profile]) -> None:
+    left = iter(profiles)
+    while some := list(islice(left, PROFILES_AT_ONCE)):
+        store.put_profiles(some)
+
+
+def as_if_active(campaign: Campaign) -> Campaign:
+    """Return a campaign that is a draft or paused as if it were active; others as they are."""
     return replace(campaign, status=Status.ACTIVE) if campaign.status in NOT_ACTIVE else campaign
 
 

@@ -102,7 +102,39 @@ class CampaignResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Answers:
+    """What campaigns would have done.
+
+    Parameters
+    ----------
+    campaigns
+        All of them, by id.
+    offers_per_person
+        Offers over all campaigns -> people who would have got so many.
+    """
+
+    campaigns: tuple[CampaignResult, ...]
+    offers_per_person: Mapping[int, int]
+
+    @property
+    def reach(self) -> int:
+        """People who would have got an offer."""
+        return sum(self.offers_per_person.values())
+
+    def document(self) -> dict[str, Any]:
+        """Return everything as JSON-able values; money in units of the campaign's currency."""
+        return {
+            "campaigns": [_campaign(each) for each in self.campaigns],
+            "reach": self.reach,
+            "offers_per_person": [
+                {"offers": offers, "people": people}
+                for offers, people in self.offers_per_person.items()
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(Answers):
     """What drafts would have done over a recording.
 
     Parameters
@@ -111,22 +143,11 @@ class Summary:
         What became of the pings.
     zones
         Those in which something happened, by id; `quiet_zones` counts the others.
-    campaigns
-        All of them, by id.
-    offers_per_person
-        Offers over all campaigns -> people who would have got so many.
     """
 
     fed: Fed
     zones: tuple[ZoneResult, ...]
     quiet_zones: int
-    campaigns: tuple[CampaignResult, ...]
-    offers_per_person: Mapping[int, int]
-
-    @property
-    def reach(self) -> int:
-        """People who would have got an offer."""
-        return sum(self.offers_per_person.values())
 
     @property
     def kinds(self) -> Counter[str]:
@@ -162,12 +183,7 @@ class Summary:
                 for zone in self.zones
             ],
             "quiet_zones": self.quiet_zones,
-            "campaigns": [_campaign(each) for each in self.campaigns],
-            "reach": self.reach,
-            "offers_per_person": [
-                {"offers": offers, "people": people}
-                for offers, people in self.offers_per_person.items()
-            ],
+            **Answers.document(self),  # super() knows another class where there are slots
         }
 
 

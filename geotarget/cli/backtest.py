@@ -127,9 +127,9 @@ def backtest(
     Rows that are no pings are left out: the first 20 are named, all are counted, and the status
     is 0.
     """
+    from geotarget import drafts  # noqa: PLC0415
     from geotarget.backtest import backtest as run  # noqa: PLC0415 the help does not need it
     from geotarget.backtest import check_folder  # noqa: PLC0415
-    from geotarget.cli import drafts  # noqa: PLC0415
     from geotarget.logs import configure_logging  # noqa: PLC0415
     from geotarget.recording import Recording  # noqa: PLC0415
 
@@ -180,7 +180,7 @@ def backtest(
 
 def _zones(paths: list[Path], chosen: Settings, id_property: str | None) -> list[Zone]:
     """Return the zones of all files, each id once."""
-    from geotarget.cli import drafts  # noqa: PLC0415 the help does not need it
+    from geotarget import drafts  # noqa: PLC0415 the help does not need it
 
     found: dict[str, Zone] = {}
     for path in paths:

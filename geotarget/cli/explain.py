@@ -238,7 +238,7 @@ def _recorded(
     columns: str | None,
 ) -> Evidence:
     """Return what a recording says."""
-    from geotarget.cli.drafts import read_zones  # noqa: PLC0415 the help does not need it
+    from geotarget.drafts import read_zones  # noqa: PLC0415 the help does not need it
     from geotarget.explaining import replay  # noqa: PLC0415
 
     chosen = settings()
@@ -266,8 +266,8 @@ def _rehearsed(
     columns: str | None,
 ) -> Evidence:
     """Return what a recording and campaigns say: as a backtest, with this device traced."""
+    from geotarget import drafts as files  # noqa: PLC0415
     from geotarget.backtest import rehearsal  # noqa: PLC0415 the help does not need it
-    from geotarget.cli import drafts as files  # noqa: PLC0415
     from geotarget.explaining import gather  # noqa: PLC0415
     from geotarget.logs import configure_logging  # noqa: PLC0415
     from geotarget.recording import Recording  # noqa: PLC0415

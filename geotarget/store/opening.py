@@ -23,7 +23,8 @@ def open_database(url: str, *, busy_s: float = 10.0, driver: ModuleType | None =
     ----------
     url
         ``sqlite:///relative/path``, ``sqlite:////absolute/path``, ``sqlite://`` for a throw-away
-        file, or ``postgresql://user:password@host:port/database``.
+        file (``sqlite://?folder=…``: in that folder, else in the one for temporary files), or
+        ``postgresql://user:password@host:port/database``.
     busy_s
         How long a writer waits for its turn, seconds.
     driver

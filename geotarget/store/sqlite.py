@@ -304,7 +304,10 @@ def _code(error: BaseException) -> int:
 def _locate(url: sa.URL) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
     """Return the file of a URL, and its folder if that is ours to remove."""
     if url.database in (None, "", ":memory:"):
-        scratch = tempfile.TemporaryDirectory(prefix="geotarget-")
+        folder = url.query.get("folder")
+        scratch = tempfile.TemporaryDirectory(
+            prefix="geotarget-", dir=None if folder is None else str(folder)
+        )
         return Path(scratch.name) / "scratch.db", scratch
     path = Path(str(url.database)).absolute()
     if not path.parent.is_dir():

@@ -24,6 +24,7 @@ from geotarget.errors import InvalidCampaign, Problem
 from geotarget.model import Budget, Campaign
 from geotarget.targeting.case import Case, Refusal
 from geotarget.targeting.hours import open_times
+from geotarget.targeting.ledger import Ledger
 from geotarget.targeting.local_time import date_of, day_bounds_ms, find_zone
 from geotarget.targeting.schedule import end_ms, start_ms
 
@@ -34,18 +35,52 @@ MAX_BOUND = 10**15  # with micros, a thousand million units of money
 
 def gate(case: Case) -> Refusal | None:
     """Refuse what the budget doesn't hold any more, in all or today, or not yet."""
-    campaign = case.campaign
-    budget = campaign.budget
-    if budget is None:
+    if case.campaign.budget is None:
         return None
-    at_ms = case.transition.decided_ms
-    day = date_of(at_ms, budget.time_zone)
-    needed = case.cost_micros if budget.unit == MONEY else 1
     seen: dict[str, Any] = {}
+    refusal = refuse(
+        case.campaign,
+        case.moment.ledger,
+        at_ms=case.transition.decided_ms,
+        cost_micros=case.cost_micros,
+        time_zone=case.zone.time_zone,
+        seen=seen,
+    )
+    if refusal is None:
+        case.passed["budget"] = seen
+    return refusal
+
+
+def refuse(
+    campaign: Campaign,
+    ledger: Ledger,
+    *,
+    at_ms: int,
+    cost_micros: int,
+    time_zone: str,
+    seen: dict[str, Any],
+) -> Refusal | None:
+    """Refuse an offer that the budget of a campaign doesn't hold.
+
+    Parameters
+    ----------
+    campaign, ledger
+        One with a budget, and what is spent of it.
+    at_ms, cost_micros
+        When the offer would go out, and what it costs.
+    time_zone
+        Of the zone that asks.
+    seen
+        Takes what was looked at, of the bounds that hold.
+    """
+    budget = campaign.budget
+    assert budget is not None
+    day = date_of(at_ms, budget.time_zone)
+    needed = cost_micros if budget.unit == MONEY else 1
     for name, bound, of_day in (("total", budget.total, ""), ("per_day", budget.per_day, day)):
         if bound is None:
             continue
-        spent = case.moment.ledger.spent_of(campaign.id, of_day)
+        spent = ledger.spent_of(campaign.id, of_day)
         used = spent.cost_micros if budget.unit == MONEY else spent.offers
         inputs = {"budget": name, "in": budget.unit, "bound": bound, "spent": used}
         if budget.unit == MONEY:
@@ -55,7 +90,7 @@ def gate(case: Case) -> Refusal | None:
         if used + needed > bound:
             return Refusal(f"the budget is used up: {_said(inputs, campaign)}", inputs)
         if budget.pacing == EVEN:
-            times = _times(case, of_day)
+            times = _times(campaign, of_day, at_ms, time_zone)
             if times is None:
                 return Refusal("the budget can't be paced: starts and ends are missing", inputs)
             passed, whole = times
@@ -63,7 +98,6 @@ def gate(case: Case) -> Refusal | None:
             if used > allowed:
                 return Refusal(f"ahead of its even pace: {_said(inputs, campaign)}", inputs)
         seen[name] = {key: value for key, value in inputs.items() if key != "budget"}
-    case.passed["budget"] = seen
     return None
 
 
@@ -130,12 +164,11 @@ def _costs(campaign: Campaign) -> bool:
     return any(own) or (inherited and campaign.cost_micros > 0)
 
 
-def _times(case: Case, day: str) -> tuple[int, int] | None:
+def _times(campaign: Campaign, day: str, at_ms: int, time_zone: str) -> tuple[int, int] | None:
     """Return how much of the time has passed and all of it, milliseconds.
 
     The millisecond of the transition itself has passed. None where the dates are missing.
     """
-    campaign, at_ms, time_zone = case.campaign, case.transition.decided_ms, case.zone.time_zone
     budget = campaign.budget
     assert budget is not None
     if day:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -14,15 +16,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from pyspark.errors import PythonException
+from pyspark.errors import PythonException, SparkRuntimeException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 import geotarget as gt
 import geotarget.spark as gs
-from geotarget.errors import InvalidIndexFile, InvalidInput, InvalidPing
+from geotarget.backtest import Summary
+from geotarget.backtest import backtest as one_machine
+from geotarget.errors import InvalidCampaign, InvalidIndexFile, InvalidInput, InvalidPing
+from geotarget.model import Budget, Campaign, Status
+from geotarget.recording import Recording
+from geotarget.spark.lanes import Lane
+from geotarget.spark.people import documents
 from tests.conftest import REPOSITORY
-from tests.spark.standalone import CORES, WORKERS
+from tests.spark.campaigning import (
+    CAMPAIGNS,
+    POLICY,
+    REGULARS,
+    branches,
+    document,
+    index,
+    people,
+)
+from tests.spark.standalone import CORES, WORKERS, Standalone
 from tests.spark.town import START_S, town, walkers
 
 pytestmark = pytest.mark.e2e
@@ -236,10 +253,169 @@ def test_real_buses_in_real_neighbourhoods(spark: SparkSession, shared_data: Pat
     assert expected.sort_by("event").equals(found.sort_by("event"))
 
 
+@pytest.fixture(scope="module")
+def some(df: DataFrame) -> DataFrame:
+    """The pings of a hundred of them."""
+    return df.where("length(device) < 4").drop("note")
+
+
+def command(
+    pings: pa.Table, folder: Path, campaigns: Sequence[Campaign]
+) -> tuple[Summary, pa.Table]:
+    """Return what the command says of campaigns: its summary, and its file of decisions."""
+    folder.mkdir()
+    mine = pings.filter(pc.less(pc.utf8_length(pings["device"]), 4)).drop(["note"])
+    pq.write_table(mine, folder / "pings.parquet")
+    summary = one_machine(
+        Recording(folder / "pings.parquet"),
+        zones=branches(),
+        campaigns=campaigns,
+        audiences=[REGULARS],
+        profiles=people(100),
+        policy=POLICY,
+        out=folder,
+        parquet=True,
+    )
+    return summary, pq.read_table(folder / "decisions.parquet").sort_by("id")
+
+
+def test_campaigns_answer_what_they_answer_on_one_machine(
+    spark: SparkSession, some: DataFrame, pings: pa.Table, lake: Path, cluster: Standalone
+) -> None:
+    """Every column of every decision, and the summary; of the scratch nothing is left."""
+    summary, expected = command(pings, lake / "command", CAMPAIGNS)
+    asked = {"audiences": [REGULARS], "profiles": people(100), "policy": POLICY, "partitions": 2}
+    gs.backtest(some, index(), CAMPAIGNS, **asked).write.parquet(str(lake / "decisions"))
+    decisions = spark.read.parquet(str(lake / "decisions"))
+    found = decisions.drop("budget_day").toArrow().cast(expected.schema).sort_by("id")
+    gates = {"schedule", "consent", "audience", "holdout", "cap", "arbitration", "fired"}
+    assert {*expected["gate"].to_pylist()} == gates
+    assert len({*expected["variant"].to_pylist()}) == 3
+    assert expected.num_rows > 700
+    assert expected.equals(found)
+    assert not list(cluster.folder.rglob("scratch.db*"))
+    told = gs.summarise(decisions, CAMPAIGNS)
+    whole = summary.document()
+    assert told.document() == {name: whole[name] for name in told.document()}
+    assert told.reach > 30
+    with pytest.raises(InvalidInput, match=r"campaigns: have decisions, too \(gold, two\)"):
+        gs.summarise(decisions, [each for each in CAMPAIGNS if each.id not in ("gold", "two")])
+    with pytest.raises(InvalidInput, match=r"has no column 'gate' \(found: time, campaign"):
+        gs.summarise(decisions.drop("gate"), CAMPAIGNS)
+
+
+def test_without_budgets_all_is_the_same_until_the_first_is_used_up(
+    spark: SparkSession, some: DataFrame, pings: pa.Table, lake: Path
+) -> None:
+    """The instant is that of the first refusal on one machine; before it nothing differs."""
+    budgets = {
+        "hello": Budget(per_day=45, time_zone="Asia/Tokyo"),
+        "stay": Budget("money", total=3_000_000, per_day=2_750_000),
+        "bye": Budget(per_day=1_000),
+        "two": Budget(total=30, per_day=22, pacing="even"),
+    }
+    spending = [
+        replace(each, budget=budgets.get(each.id), starts="2026-01-01", ends="2026-01-03")
+        for each in CAMPAIGNS
+    ]
+    _, expected = command(pings, lake / "spending", spending)
+    known = pa.table({"value": [json.dumps(document(each)) for each in people(100)]})
+    asked = {"audiences": [REGULARS], "profiles": spark.createDataFrame(known), "policy": POLICY}
+    played = gs.backtest(some, index(), spending, **asked, budgets="ignore", partitions=2)
+    played.write.parquet(str(lake / "unbounded"))
+    decisions = spark.read.parquet(str(lake / "unbounded"))
+    rows = gs.budgets(decisions, spending, index()).toArrow().to_pylist()
+    assert {(each["campaign"], each["day"]) for each in rows} == {
+        *((name, None) for name in budgets),
+        *((name, "2026-01-01") for name in budgets),
+    }
+    used_up = {each["campaign"]: each["used_up"] for each in rows if each["used_up"]}
+    assert "bye" not in used_up
+    assert min(used_up.values()) < max(used_up.values())
+    first = min(used_up, key=lambda name: used_up[name])
+    refused = expected.filter(pc.field("gate") == "budget")
+    assert used_up[first] == pc.min(refused["time"]).as_py()
+    assert {first} == {*refused.filter(pc.field("time") == used_up[first])["campaign"].to_pylist()}
+    columns = [name for name in expected.column_names if name != "passed"]  # it tells of budgets
+    before = pc.field("time") < used_up[first]
+    found = decisions.drop("budget_day").toArrow().cast(expected.schema).sort_by("id")
+    assert expected.filter(before).num_rows > 150
+    assert expected.filter(before).select(columns).equals(found.filter(before).select(columns))
+    told = gs.summarise(decisions, spending).document()["campaigns"]
+    spent = {each["campaign"]: (each["offers"], each["cost"]) for each in rows if each["day"]}
+    assert spent == {
+        each["id"]: (each["fired"], pytest.approx(each["cost"]))
+        for each in told
+        if each["id"] in budgets
+    }
+
+
+def test_what_no_task_can_know_is_refused(some: DataFrame) -> None:
+    """Budgets and bandits, by name and with the way out; drafts that are silent are not asked."""
+    two = next(each for each in CAMPAIGNS if each.id == "two")
+    spending = [replace(two, budget=Budget(total=1)), replace(two, id="x", allocation="thompson")]
+    with pytest.raises(InvalidCampaign) as told:
+        gs.backtest(some, index(), spending, audiences=[REGULARS])
+    assert [each.path for each in told.value.problems] == ["x.allocation", "two.budget"]
+    assert "geotarget backtest" in str(told.value)
+    assert "budgets='ignore'" in str(told.value)
+    with pytest.raises(InvalidCampaign, match=r"x\.allocation: learns from all people"):
+        gs.backtest(some, index(), spending, audiences=[REGULARS], budgets="ignore")
+    silent = [replace(each, status=Status.DRAFT) for each in spending]
+    assert gs.backtest(some, index(), silent, audiences=[REGULARS]).columns[-1] == "budget_day"
+    with pytest.raises(InvalidCampaign, match=r"x\.allocation"):
+        gs.backtest(some, index(), silent, audiences=[REGULARS], as_active=True)
+    with pytest.raises(InvalidCampaign, match="no audience has this id"):
+        gs.backtest(some, index(), [two])
+    with pytest.raises(InvalidInput, match=r"must be refuse or ignore \(allow\)"):
+        gs.backtest(some, index(), [], budgets="allow")
+    with pytest.raises(InvalidPing, match="no column 'phone'"):
+        gs.backtest(some, index(), [], device="phone")
+
+
+def test_profiles_come_in_any_form(spark: SparkSession, some: DataFrame, tmp_path: Path) -> None:
+    """Objects, a file, its lines, its members; what is wrong with them is told."""
+    expected = {each.id: each for each in people(40)}
+    lines = [json.dumps(document(each)) for each in expected.values()]
+    (tmp_path / "people.ndjson").write_text("\n".join(lines) + "\n\n")
+    file = str(tmp_path / "people.ndjson")
+    kinds = (
+        "id string, devices array<string>, consent map<string, boolean>,"
+        " attributes struct<tier: string>, quiet_hours struct<from: string, to: string>"
+    )
+    forms = [expected.values(), file, spark.read.text(file), spark.read.schema(kinds).json(file)]
+    for form in forms:
+        rows = documents(spark, form).toArrow()
+        lane = Lane(rows.select(["document"]).combine_chunks().to_batches())
+        found = {each.id: each for each in lane.profiles()}
+        if form is forms[-1]:
+            tiers = {"tier": "gold"}, {"tier": "basic"}
+            assert {**found["p1"].attributes} in tiers
+            found = {key: replace(each, attributes=expected[key].attributes)
+                     for key, each in found.items()}  # fmt: skip
+        assert expected == found
+        links = zip(rows["profile"].to_pylist(), rows["devices"].to_pylist(), strict=True)
+        assert {name: tuple(each) for name, each in links} == {
+            name: each.devices for name, each in expected.items()
+        }
+    with pytest.raises(InvalidInput, match=r"has no column 'id'.*'tier' is none of id, devices"):
+        gs.backtest(some, index(), [], profiles=some.select(F.lit("gold").alias("tier")))
+    text = spark.createDataFrame([("p", "{}")], "id string, attributes string")
+    with pytest.raises(InvalidInput, match="'attributes' must hold structs or maps"):
+        gs.backtest(some, index(), [], profiles=text)
+    kinds = "id string, devices array<string>"
+    both = spark.createDataFrame([("ann", ["w1"]), ("bob", ["w1", "w2"])], kinds)
+    with pytest.raises(SparkRuntimeException, match="w1 belongs to two profiles: ann and bob"):
+        gs.backtest(some, index(), [], profiles=both).count()
+    twice = spark.createDataFrame([("ann", ["w1"]), ("ann", ["w2"])], kinds)
+    with pytest.raises(PythonException, match=r"profiles: is the id of two profiles \(ann\)"):
+        gs.backtest(some, index(), [], profiles=twice).count()
+
+
 def test_the_page_can_be_typed_as_it_stands(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All Python of the page runs from top to bottom, with the files of the analysts' page."""
+    """All Python of the page runs from top to bottom, with the files of other pages."""
     monkeypatch.chdir(tmp_path)
     analysts = (REPOSITORY / "geotarget" / "docs" / "analyst.md").read_text()
     found = re.search(r"cat > zones.geojson <<'END'\n(.*?)END\n", analysts, re.DOTALL)
@@ -248,6 +424,12 @@ def test_the_page_can_be_typed_as_it_stands(
     at = datetime(2026, 1, 1, tzinfo=UTC)
     pings = {"device": ["a", "b"], "ts": [at] * 2, "lng": [24.935, 25.1], "lat": [60.165, 60.3]}
     pq.write_table(pa.table(pings), tmp_path / "pings.parquet")
+    people = {"id": ["ann"], "devices": [["a", "c"]], "attributes": [{"tier": "gold"}]}
+    pq.write_table(pa.table(people), tmp_path / "people.parquet")
+    drafts = (REPOSITORY / "geotarget" / "docs" / "backtest.md").read_text()
+    bun = re.search(r"```json\n(.*?)```", drafts, re.DOTALL)
+    assert bun is not None
+    (tmp_path / "bun.json").write_text(bun[1])
     python = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
     python = python.replace('parquet("', f'parquet("{tmp_path}/')  # Java does not follow chdir
     exec(compile(python, "spark.md", "exec"), {})
