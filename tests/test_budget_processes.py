@@ -59,10 +59,10 @@ with Store.open(url, busy_s=120.0, secret_key=key) as store:
     ],
 )
 def test_four_processes_and_one_budget(
-    database_url: str, budget: Budget, cost_micros: int, fired: int
+    ready_database_url: str, budget: Budget, cost_micros: int, fired: int
 ) -> None:
     """Exactly the budget is fired, delivered and counted as spent; everybody else is refused."""
-    url = database_url
+    url = ready_database_url
     with Store.open(url, secret_key=SECRET_KEY) as store:
         catalog = Catalog(store)
         catalog.put_zones([Zone(id="shop", geometry=shapely.box(24.938, 60.169, 24.942, 60.171))])

@@ -20,10 +20,9 @@ PROMPT_S = 1.0
 
 
 @pytest.fixture
-def url(postgres_url: str) -> Iterator[str]:
+def url(postgres_url: str, postgres_template: str) -> Iterator[str]:
     """A database of its own."""
-    made = make_database(postgres_url)
-    Store.open(made, secret_key=SECRET_KEY).close()
+    made = make_database(postgres_url, postgres_template)
     yield made
     drop_database(made)
 

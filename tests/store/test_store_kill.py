@@ -81,10 +81,10 @@ def write_until_killed(url: str, start: int, batches: int, delay_bytes: int) -> 
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
-def test_kill_nine(database_url: str, kills: int) -> None:
+def test_kill_nine(ready_database_url: str, kills: int) -> None:
     """Kills in a row: all that was told is there, each batch whole or not at all."""
     random = Random(kills)
-    url = database_url
+    url = ready_database_url
     start = 0
     for _ in range(kills):
         told = write_until_killed(url, start, random.randrange(3, 25), random.randrange(400_000))
