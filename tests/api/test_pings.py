@@ -190,7 +190,7 @@ def test_a_slow_commit_holds_nobody_else_up(api_with: Callable[..., Api]) -> Non
     assert queue.submitted.wait(60)
     started = time.monotonic()
     assert api.client.get("/livez").status_code == 200
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 8  # the other one is given up after 10
     queue.futures[0].set_result(Outcome(accepted=1))
     waiting.join()
     assert answers == [202]
