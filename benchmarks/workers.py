@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,17 +92,19 @@ def put_catalog(store: Store) -> Catalog:
     return catalog
 
 
-def rounds(devices: int, *, first: int, count: int) -> Iterator[PingBatch]:
-    """Yield batches in which each device sends one fix a round."""
-    names = np.array([f"device-{number}" for number in range(devices)])
+def rounds(
+    devices: Sequence[str], *, first: int, count: int, stay: int = STAY
+) -> Iterator[PingBatch]:
+    """Yield batches in which each device sends one fix a round; it stays for so many."""
+    names, known = np.array(devices), len(devices)
     random = np.random.default_rng(7)
-    zone, phase = random.integers(0, ZONES, devices), random.integers(0, 2 * STAY, devices)
+    zone, phase = random.integers(0, ZONES, known), random.integers(0, 2 * stay, known)
     lng = WEST + APART * (zone % 40)
     lat = SOUTH + APART * (zone // 40)
     for turn in range(first, first + count):
-        inside = (phase + turn) % (2 * STAY) < STAY
+        inside = (phase + turn) % (2 * stay) < stay
         north = np.where(inside, 0.0, 90 / 111_195)
-        for start in range(0, devices, BATCH):
+        for start in range(0, known, BATCH):
             part = slice(start, start + BATCH)
             size = len(names[part])
             ts = np.full(size, START_MS + STEP_MS * turn, np.int64)
@@ -112,7 +114,7 @@ def rounds(devices: int, *, first: int, count: int) -> Iterator[PingBatch]:
                 lng=lng[part],
                 lat=lat[part] + north[part],
                 acc=np.full(size, 5.0),
-                key=(np.arange(size) + turn * devices + start + 1).astype(np.uint64),
+                key=(np.arange(size) + turn * known + start + 1).astype(np.uint64),
                 received=ts,
             )
 
@@ -123,8 +125,8 @@ def cpu_of(process: psutil.Process) -> float:
     return sum(each.user + each.system for each in times)
 
 
-def by_devices(server: PostgresServer, devices: int, pings: int) -> dict[str, float]:
-    """Measure the pipeline with so many devices; the first round fills the state."""
+def by_devices(server: PostgresServer, devices: int, warm: int, pings: int) -> dict[str, float]:
+    """Measure the pipeline with so many devices, once the logs of the slots are as full as ever."""
     assert server.process is not None
     postgres = psutil.Process(server.process.pid)
     with Store.open(server.make_database(), secret_key=SECRET_KEY) as store:
@@ -133,12 +135,13 @@ def by_devices(server: PostgresServer, devices: int, pings: int) -> dict[str, fl
         taken = store.take_slots("bench", among=ALL_SLOTS, most=64, lease_ms=10**9)
         pipeline = Pipeline(catalog=put_catalog(store), store=store, slots=owned)
         owned.ask(lambda: owned.adopt({each.slot: each.epoch for each in taken}))
-        count = max(1, pings // devices)
-        for batch in rounds(devices, first=0, count=1):
+        before_that, count = max(1, warm // devices), max(1, pings // devices)
+        names = [f"device-{number}" for number in range(devices)]
+        for batch in rounds(names, first=0, count=before_that):
             pipeline.process(batch)
         before, ours = cpu_of(postgres), time.process_time()
         moved = total = 0
-        for batch in rounds(devices, first=1, count=count):
+        for batch in rounds(names, first=before_that, count=count):
             moved += sum(pipeline.process(batch).transitions.values())
             total += len(batch)
         spent = time.process_time() - ours
@@ -253,7 +256,7 @@ def main() -> None:
     try:
         server.start()
         devices = [
-            by_devices(server, count, 20_000 if smoke else 400_000)
+            by_devices(server, count, *((10_000, 20_000) if smoke else (3_000_000, 1_000_000)))
             for count in ([10_000] if smoke else [10_000, 100_000, 1_000_000])
         ]
         for row in devices:

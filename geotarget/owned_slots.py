@@ -52,7 +52,8 @@ class OwnedSlots:
     slots_of
         The slot of each device.
     log_rows, log_bytes
-        How long the log of each slot may grow before it is folded.
+        How long the log of each slot may grow before it is folded. Longer than a round, in which
+        every device of the slot reports once, and hardly anything needs to be folded at all.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class OwnedSlots:
         owner: str,
         slots_of: SlotsOf,
         *,
-        log_rows: int = 8,
-        log_bytes: int = 8 << 20,
+        log_rows: int = 512,
+        log_bytes: int = 16 << 20,
     ) -> None:
         self._store = store
         self._slots_of = slots_of

@@ -9,7 +9,9 @@ import pytest
 import shapely
 
 from geotarget.catalog import Catalog
+from geotarget.ingest.slots import ALL_SLOTS, SLOTS, slot_of, slots_of
 from geotarget.model import Budget, Campaign, Endpoint, Kind, PingBatch, Spent, Trigger, Zone
+from geotarget.owned_slots import OwnedSlots
 from geotarget.pipeline import Pipeline
 from geotarget.store import Store
 from tests.forking import Forked
@@ -25,17 +27,23 @@ DEADLINE_S = 240
 AT_ONCE = 8
 
 
-def work(pipe: Connection, url: str, name: str) -> None:
-    """Let devices enter, in batches, when told to."""
+def work(pipe: Connection, url: str, name: str, slots: list[int]) -> None:
+    """Let devices of some slots enter, in batches, when told to; without slots, any devices."""
+    names = [f"{name}-{number}" for number in range(100 * DEVICES)]
+    names = [each for each in names if not slots or slot_of(each) in slots][:DEVICES]
     with Store.open(url, busy_s=120.0, secret_key=SECRET_KEY) as store:
-        pipeline = Pipeline(catalog=Catalog(store), store=store, now_ms=lambda: NOW)
+        owned = OwnedSlots(store, name, slots_of) if slots else None
+        pipeline = Pipeline(catalog=Catalog(store), store=store, now_ms=lambda: NOW, slots=owned)
+        if owned is not None:
+            taken = store.take_slots(name, among=slots, most=64, lease_ms=600_000)
+            owned.adopt({each.slot: each.epoch for each in taken})
         pipe.send("ready")
         pipe.recv()
         for start in range(0, DEVICES, AT_ONCE):
             ts = np.full(AT_ONCE, NOW)
             pipeline.process(
                 PingBatch(
-                    device=[f"{name}-{start + each}" for each in range(AT_ONCE)],
+                    device=names[start : start + AT_ONCE],
                     ts=ts,
                     lng=np.full(AT_ONCE, 24.94),
                     lat=np.full(AT_ONCE, 60.17),
@@ -47,17 +55,20 @@ def work(pipe: Connection, url: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "cost_micros", "fired"),
+    ("budget", "cost_micros", "fired", "in_slots"),
     [
-        pytest.param(Budget(total=1_000), 0, 1_000, id="offers in all"),
-        pytest.param(Budget(per_day=1_000, total=5_000), 50_000, 1_000, id="offers a day"),
-        pytest.param(Budget(unit="money", total=50_000_000), 70_000, 714, id="money"),
+        pytest.param(Budget(total=1_000), 0, 1_000, False, id="offers in all"),
+        pytest.param(Budget(per_day=1_000, total=5_000), 50_000, 1_000, True, id="offers a day"),
+        pytest.param(Budget(unit="money", total=50_000_000), 70_000, 714, False, id="money"),
     ],
 )
 def test_four_processes_and_one_budget(
-    ready_database_url: str, budget: Budget, cost_micros: int, fired: int
+    ready_database_url: str, budget: Budget, cost_micros: int, fired: int, in_slots: bool
 ) -> None:
-    """Exactly the budget is fired, delivered and counted as spent; everybody else is refused."""
+    """Exactly the budget is fired, delivered and counted as spent; everybody else is refused.
+
+    Also where the turns of workers with slots run beside each other.
+    """
     url = ready_database_url
     with Store.open(url, secret_key=SECRET_KEY) as store:
         catalog = Catalog(store)
@@ -76,7 +87,17 @@ def test_four_processes_and_one_budget(
                 cost_micros=cost_micros,
             )
         )
-    workers = [Forked(work, url, f"worker{number}") for number in range(PROCESSES)]
+        if in_slots:
+            store.prepare_slots(sorted(ALL_SLOTS), slot_of)
+    workers = [
+        Forked(
+            work,
+            url,
+            f"worker{number}",
+            list(range(number, SLOTS, PROCESSES)) if in_slots else [],
+        )
+        for number in range(PROCESSES)
+    ]
     for worker in workers:
         assert "ready" == worker.hear(DEADLINE_S)
     for worker in workers:

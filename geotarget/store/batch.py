@@ -62,12 +62,14 @@ class BatchWriter:
         self._max_traces = max_traces
         self._reach_days = reach_days
         self._log: StateLog = log
+        self._shared = False
         self._now_ms = now_ms
         self._swept_ms = 0
 
     def write_slots(self, logs: SlotLogs) -> None:
         """Write batches into the logs of slots from now on; asked once, before the first batch."""
         self._log = logs
+        self._shared = self._database.shares_turns
 
     def load_devices(
         self, *, width: int | None = None, slots: Sequence[int] | None = None
@@ -116,7 +118,7 @@ class BatchWriter:
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
-        """Give a batch its turn: it may ask, and write once, while nobody else writes.
+        """Give a batch its turn: it may ask, and write once, and what it was told stays true.
 
         Everything is committed when the block ends, and nothing when it raises.
 
@@ -126,7 +128,8 @@ class BatchWriter:
             The turn or the commit could not be had. Nothing is written: the same batch may be
             given again.
         """
-        with self._database.write() as connection:
+        database = self._database
+        with database.turn() if self._shared else database.write() as connection:
             now_ms = self._now_ms()
             sweeps = now_ms - self._swept_ms >= SWEEP_EVERY_MS
             turn = Turn(
@@ -137,6 +140,7 @@ class BatchWriter:
                 reach_days=self._reach_days,
                 now_ms=now_ms,
                 sweeps=sweeps,
+                shared=self._shared,
             )
             yield turn
         if turn.appended is not None:

@@ -103,7 +103,7 @@ def count_delivered(cursor: Any, decisions: Sequence[tuple[str, str, str, str]])
     for key in decisions:
         _add(sums[key], 0)
     cursor.executemany(
-        _UPSERT_TALLY, [(*key, "delivered", times, 0) for key, (times, _) in sums.items()]
+        _UPSERT_TALLY, [(*key, "delivered", times, 0) for key, (times, _) in sorted(sums.items())]
     )
 
 

@@ -84,6 +84,24 @@ class Database(ABC):
             The turn did not come within `busy_s`, or the commit failed.
         """
 
+    @property
+    def shares_turns(self) -> bool:
+        """Whether turns of workers with slots of their own run beside each other."""
+        return False
+
+    def turn(self) -> AbstractContextManager[sa.Connection]:
+        """Give a connection as `write` does, beside other turns where the database lets them.
+
+        Whoever writes otherwise waits for all of them, and they wait for him. What turns may do to
+        each other is held by `turn_locks`.
+
+        Raises
+        ------
+        StoreError
+            As of `write`.
+        """
+        return self.write()
+
     @contextmanager
     def overwriting(self, connection: sa.Connection) -> Iterator[None]:  # noqa: ARG002 - for those that can
         """Let what is replaced or deleted meanwhile leave no bytes behind, where that can be."""

@@ -5,7 +5,7 @@ Whoever changes a delivery that somebody else may change holds it first; what he
 holds until his commit, so counters stay equal to counts. Nobody waits in a circle, for all of them
 take what they need in this order:
 
-1. the turn of the writers, whoever writes alone (`Database.write`);
+1. the turn of the writers, whoever writes alone (`Database.write`), or shares it (`turn_locks`);
 2. the devices whose ordered deliveries may end (`hold_devices`), in the order of a hash;
 3. the deliveries, and with them those that may be let go behind them (`hold`), by number;
 4. tallies and counters, in the order of their keys.

@@ -41,6 +41,14 @@ _NAMING = f"""
 SELECT slot, seq, devices, members, states FROM {_LOGS}
 WHERE instr(devices, CAST(?1 AS BLOB)) > 0 OR instr(members, CAST(?1 AS BLOB)) > 0 ORDER BY seq
 """  # noqa: S608 - our own text
+# Logs may hold many megabytes: the database looks for the bytes of an id, and only what it finds is
+# decoded. They may stand for something else as well, so whoever asks looks again.
+_NEWEST_FIRST = f"""
+SELECT slot, seq, devices FROM {_LOGS} WHERE instr(devices, CAST(? AS BLOB)) > 0 ORDER BY seq DESC
+"""  # noqa: S608 - our own text
+_MEMBERS_OF = f"""
+SELECT members FROM {_LOGS} WHERE instr(members, CAST(? AS BLOB)) > 0 ORDER BY seq
+"""  # noqa: S608 - our own text
 
 
 def load_devices(
@@ -75,8 +83,7 @@ def load_devices(
 def find_device(connection: sa.Connection, device: str) -> bytes | None:
     """Return the last committed state of one device; see `Store.device_state`."""
     cursor = cursor_of(connection)
-    newest_first = f"SELECT slot, seq, devices FROM {_LOGS} ORDER BY seq DESC"  # noqa: S608 - our own text
-    for slot, seq, devices in cursor.execute(newest_first):
+    for slot, seq, devices in cursor.execute(_NEWEST_FIRST, (device,)).fetchall():
         ids = decode_devices(devices)
         if device in ids:
             (block,) = cursor.execute(
@@ -101,7 +108,7 @@ def find_members(connection: sa.Connection, device: str) -> list[MemberRow]:
             (device,),
         )
     }
-    for (block,) in cursor.execute(f"SELECT members FROM {_LOGS} ORDER BY slot, seq"):  # noqa: S608 - our own text
+    for (block,) in cursor.execute(_MEMBERS_OF, (device,)):
         put, removed = decode_members(block)
         for of, zone in removed:
             if of == device:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -28,7 +29,7 @@ from geotarget.store.database import cursor_of
 from geotarget.store.tombstones import LAST_ERASURE
 
 FOLDED_AT_ONCE = 2
-"""Most log rows that one transaction folds: the log shrinks, and no batch waits for long."""
+"""Log rows that one transaction writes into tables, at most: no batch waits for long."""
 
 NO_SLOT = -1
 """Of devices whose worker works alone."""
@@ -201,26 +202,43 @@ class LiveLog:
         self._last_pair.update(dict.fromkeys(entry.pairs, entry.seq))
 
     def _fold(self, cursor: Any) -> Append:
-        """Write the oldest entries into the tables, if the log is full, and drop them."""
+        """Drop the oldest entries, if the log is full, and write what lives of them into tables.
+
+        All that nothing lives of go at once, so that a statement is sent now and then, not a batch.
+        """
         done = Append(None)
-        size = self._bytes
-        for entry in list(self._entries)[:FOLDED_AT_ONCE]:
-            full = len(self._entries) - done.folded >= self._max_rows or size > self._max_bytes
-            if not full or entry.seq == self._last_seq:  # the newest one keeps the numbering alive
-                break
-            self._fold_devices(cursor, entry, done)
-            self._fold_members(cursor, entry, done)
-            cursor.execute(
-                f"DELETE FROM {self._table} WHERE {self._ours} AND seq = ?",  # noqa: S608 - our own text
-                (entry.seq,),
-            )
+        rows, size, written = len(self._entries), self._bytes, 0
+        if not self._is_full(rows, size):
+            return done
+        for entry in islice(self._entries, rows - 1):  # the newest one keeps the numbering alive
+            devices, pairs = self._alive(entry)
+            if devices or pairs:
+                if written == FOLDED_AT_ONCE or not self._is_full(rows - done.folded, size):
+                    break
+                self._fold_devices(cursor, entry, devices, done)
+                self._fold_members(cursor, entry, pairs, done)
+                written += 1
             size -= entry.bytes
             done.folded += 1
+            last = entry.seq
+        if done.folded:
+            cursor.execute(
+                f"DELETE FROM {self._table} WHERE {self._ours} AND seq <= ?",  # noqa: S608 - our own text
+                (last,),
+            )
         return done
 
-    def _fold_devices(self, cursor: Any, entry: Entry, done: Append) -> None:
+    def _is_full(self, rows: int, size: int) -> bool:
+        return rows >= self._max_rows or size > self._max_bytes
+
+    def _alive(self, entry: Entry) -> tuple[list[int], set[Pair]]:
+        """Return the positions of devices, and the pairs, of which nothing newer is in the log."""
         last = map(self._last_device.__getitem__, entry.devices)
-        live = [at for at, seq in enumerate(last) if seq == entry.seq]
+        devices = [at for at, seq in enumerate(last) if seq == entry.seq]
+        newest = self._last_pair
+        return devices, {pair for pair in entry.pairs if newest[pair] == entry.seq}
+
+    def _fold_devices(self, cursor: Any, entry: Entry, live: Sequence[int], done: Append) -> None:
         if not live:
             return
         states = self._stored(cursor, "states", entry)
@@ -232,9 +250,7 @@ class LiveLog:
         cursor.executemany(UPSERT_DEVICE, rows)
         done.forgotten_devices += [device for device, *_ in rows]
 
-    def _fold_members(self, cursor: Any, entry: Entry, done: Append) -> None:
-        last = self._last_pair
-        live = {pair for pair in entry.pairs if last[pair] == entry.seq}
+    def _fold_members(self, cursor: Any, entry: Entry, live: set[Pair], done: Append) -> None:
         if not live:
             return
         put, removed = decode_members(self._stored(cursor, "members", entry))

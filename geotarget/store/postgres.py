@@ -1,8 +1,9 @@
-"""A PostgreSQL server that many processes share: one writer at a time, readers beside it.
+"""A PostgreSQL server that many processes share: writers in turn, readers beside them.
 
-Writers queue at an advisory lock, taken first in their transaction: what a turn has read still
-holds when it is committed, so caps and budgets are exact with any number of processes, as on
-SQLite. Readers see one state throughout (REPEATABLE READ) and never wait.
+Writers queue at an advisory lock, taken first in their transaction: what they have read still holds
+when it is committed. The turns of workers with slots of their own share that lock, and hold what
+they may do to each other (`turn_locks`): so caps and budgets are exact with any number of
+processes, as on SQLite. Readers see one state throughout (REPEATABLE READ) and never wait.
 
 A process that freezes inside a transaction would hold all others up. The server ends such a session
 after `FROZEN_S` seconds, and that of a machine that went away after about as long: its transaction
@@ -78,6 +79,8 @@ class PostgresDatabase(Database):
             pool_timeout=busy_s,
             pool_pre_ping=True,
             pool_use_lifo=True,
+            # after a lock was waited for, a question must see what its last holder committed
+            isolation_level="READ COMMITTED",
             connect_args={
                 "options": f"{_SESSION} -c lock_timeout={round(busy_s * 1000)}",
                 "connect_timeout": _CONNECT_S,
@@ -122,6 +125,23 @@ class PostgresDatabase(Database):
                     _give_cursors(connection)
                     yield connection
             return
+        with self._queued(sa.func.pg_advisory_xact_lock(WRITER)) as connection:
+            yield connection
+
+    @property
+    def shares_turns(self) -> bool:
+        """Whether turns run beside each other: they do."""
+        return True
+
+    @contextmanager
+    def turn(self) -> Iterator[sa.Connection]:
+        """Give a connection whose turn it is, beside those of others; see `Database.turn`."""
+        with self._queued(sa.func.pg_advisory_xact_lock_shared(WRITER)) as connection:
+            yield connection
+
+    @contextmanager
+    def _queued(self, lock: sa.Function[None]) -> Iterator[sa.Connection]:
+        """Give a connection that has taken a lock first; threads of one process come in turn."""
         if not self._turnstile.enter(self.busy_s):
             raise StoreError(
                 f"the database {self.name} is busy: other threads have been writing for "
@@ -132,7 +152,7 @@ class PostgresDatabase(Database):
                 self._check_open()
                 with self._engine.connect() as connection, connection.begin():
                     _give_cursors(connection)
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(WRITER)))
+                    connection.execute(sa.select(lock))
                     yield connection
         finally:
             self._turnstile.leave()

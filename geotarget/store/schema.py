@@ -22,6 +22,9 @@ from geotarget.store.opening import open_database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+_MAY_PAUSE = "SET LOCAL idle_in_transaction_session_timeout = '60s'"
+"""Migrations think between their statements; on a busy machine for longer than a batch may."""
+
 
 def migrate(url: str) -> str:
     """Bring a database to the version of this code; make it if it does not exist.
@@ -109,6 +112,8 @@ def upgrade(database: Database) -> None:
         return
     script = _script()
     with database.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(_MAY_PAUSE)
         revision = _revision(connection)
         _refuse_newer(database, revision)
         context = MigrationContext.configure(

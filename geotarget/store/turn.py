@@ -1,9 +1,10 @@
 """One batch's turn: it reads what the gates ask, is decided, and is written, in one transaction.
 
-The write lock is taken before the first question. Nobody else can write until the turn ends, so
-what a gate has seen still holds when its decision is committed: budgets and caps are exact with
-any number of processes, and a consent that was withdrawn before the commit is obeyed by it. The
-price is that deciding happens while others wait to write: some milliseconds a batch.
+The writers' lock is taken before the first question. Nobody who writes otherwise can do so until
+the turn ends, and turns of other workers (PostgreSQL only) hold what they could do to each other
+(`turn_locks`). So what a gate has seen still holds when its decision is committed: budgets and caps
+are exact with any number of processes, and a consent that was withdrawn before the commit is obeyed
+by it. The price is that deciding happens while others wait to write: some milliseconds a batch.
 
 Every question is one query, whatever its size: keys go in as one JSON text and are joined inside
 SQLite, 2 to 4 µs a key.
@@ -12,7 +13,7 @@ SQLite, 2 to 4 µs a key.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from geotarget.model import Arm, BatchWrite, Behaviour, Fired, Profile, Spent
-from geotarget.store import appending, counting, footfall, traces
+from geotarget.store import appending, counting, footfall, traces, turn_locks
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
 from geotarget.store.profiles import find_profiles
@@ -137,6 +138,8 @@ class Turn(Questions):
         When that is, Unix milliseconds.
     sweeps
         Whether the write is to drop traces and footfall that were kept long enough.
+    shared
+        Whether other turns run at the same time, on devices of other slots.
     """
 
     def __init__(
@@ -149,6 +152,7 @@ class Turn(Questions):
         reach_days: int,
         now_ms: int,
         sweeps: bool,
+        shared: bool = False,
     ) -> None:
         super().__init__(cursor_of(connection))
         self._connection = connection
@@ -158,18 +162,33 @@ class Turn(Questions):
         self._reach_days = reach_days
         self._now_ms = now_ms
         self._sweeps = sweeps
+        self._shared = shared
+        self._looked_at: set[str] = set()
         self._documents: dict[str, bytes | None] = {}
         self.appended: Callable[[], None] | None = None
         """Lets the log believe what this turn did to it; to be called after the commit."""
 
     # -- questions --------------------------------------------------------------------------
 
+    def profiles_of(self, devices: Sequence[str]) -> dict[str, Profile]:
+        """Return the profile of each device; an empty one where nothing is stored."""
+        found = super().profiles_of(devices)
+        self._hold(each.id for each in found.values())
+        return found
+
     def behaviour_of(self, profiles: Sequence[str]) -> dict[str, Behaviour]:
         """Return what each profile did; the values are the caller's to change."""
+        self._hold(profiles)
         unread = [each for each in profiles if each not in self._documents]
         found = counting.read_behaviour(self._cursor, unread)
         self._documents |= {profile: found.get(profile) for profile in unread}
         return {profile: counting.to_behaviour(self._documents[profile]) for profile in profiles}
+
+    def spent(self, budgets: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Spent]:
+        """Return what campaigns spent on days of their budgets; see `Questions.spent`."""
+        if self._shared and budgets:
+            turn_locks.hold_budgets(self._cursor, (campaign for campaign, _ in budgets))
+        return super().spent(budgets)
 
     def decided(self, decisions: Sequence[str]) -> set[str]:
         """Return which of these decisions are there already, by their ids."""
@@ -204,7 +223,10 @@ class Turn(Questions):
         if self.appended is not None:
             raise ValueError("a turn writes one batch")
         cursor, changes = self._cursor, Counter[str]()
+        self._hold(_whose(batch))
         self.appended = partial(self._log.settle, self._log.append(self._connection, batch))
+        if self._shared and (_meets_others(batch) or self._sweeps):
+            turn_locks.hold_history(cursor)
         if batch.transitions or batch.decisions or batch.deliveries:
             transition, decision, delivery = appending.last_seqs(cursor)
             moved = appending.write_transitions(cursor, batch.transitions, transition, changes)
@@ -229,3 +251,33 @@ class Turn(Questions):
             traces.drop_old(cursor, self._now_ms)
             footfall.drop_old(cursor, self._now_ms, self._reach_days)
         appending.count(cursor, changes)
+
+    def _hold(self, profiles: Iterable[str]) -> None:
+        """Hold those that other turns could decide about as well; each is looked at once."""
+        if not self._shared:
+            return
+        new = set(profiles) - self._looked_at
+        if new:
+            held = turn_locks.hold_profiles(self._cursor, new, now_ms=self._now_ms)
+            self._documents |= held
+            self._looked_at |= new
+
+
+def _whose(batch: BatchWrite) -> Iterator[str]:
+    """Give the profiles whose behaviour a batch changes."""
+    for transition in batch.transitions:
+        yield batch.profiles.get(transition.device, transition.device)
+    for decision in batch.decisions:
+        yield decision.profile
+
+
+def _meets_others(batch: BatchWrite) -> bool:
+    """Tell whether a batch writes more than the states of its own devices."""
+    return bool(
+        batch.transitions
+        or batch.decisions
+        or batch.deliveries
+        or batch.rejected
+        or batch.traces
+        or batch.footfall
+    )
