@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 FUZZ ?= 30
+PARALLEL := -n 2 --dist worksteal
+IN_MEMORY := TMPDIR=$$(sh tests/quick_folder.sh)
 
 .PHONY: demo test quick lint fuzz sbom advisories hashes bench bench-entries bench-smoke faults clean
 
@@ -16,11 +18,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@sh tests/system_packages.sh
-	$(BIN)/python -m pytest -n 2 --ignore tests/console $(PYTEST_ARGS)
-	$(BIN)/python -m pytest tests/console $(PYTEST_ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest $(PARALLEL) --ignore tests/console $(PYTEST_ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest tests/console $(PYTEST_ARGS)
 
 quick: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 -m "not slow and not e2e and not chromium" $(PYTEST_ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest $(PARALLEL) -m "not slow and not e2e and not chromium" $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -29,8 +31,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 fuzz: $(VENV)/.installed-dev
-	GEOTARGET_FUZZ=$(FUZZ) $(BIN)/python -m pytest -n 2 -m "fuzz and not slow" --timeout 3600 \
-	  $(PYTEST_ARGS)
+	$(IN_MEMORY) GEOTARGET_FUZZ=$(FUZZ) $(BIN)/python -m pytest $(PARALLEL) -m "fuzz and not slow" \
+	  --timeout 3600 $(PYTEST_ARGS)
 
 sbom: $(VENV)/.installed
 	$(BIN)/python .ci/supply.py sbom

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import socket
+import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +26,11 @@ FIRST_DAY_MS = 1_767_225_600_000
 """The day on which the records of the store's tests begin."""
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+DESCRIPTORS = Path("/proc/self/fd")
+MOST_LEFT = 24
+"""A server or Spark that the session keeps counts in the module that asks for it first."""
+GIVEN_BACK_S = 30.0
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +50,43 @@ def logging_as_it_was() -> Iterator[None]:
     structlog.configure(**before)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def descriptors_are_given_back() -> Iterator[None]:
+    """Fail when the tests of a module leave more open than servers that all tests share need.
+
+    What a module left for the garbage collector is collected here, which takes half a second: so
+    only where there is reason to. Threads that still end are waited for.
+    """
+    if not DESCRIPTORS.is_dir():  # Linux has it
+        yield
+        return
+    before = _open_now()
+    yield
+    if _open_now() - before > MOST_LEFT:
+        gc.collect()
+    deadline = time.monotonic() + GIVEN_BACK_S
+    while _open_now() - before > MOST_LEFT:
+        if time.monotonic() > deadline:
+            kinds = Counter(_target(each) for each in DESCRIPTORS.iterdir())
+            pytest.fail(
+                f"{sum(kinds.values()) - before} descriptors more than before this module: "
+                f"{kinds.most_common(8)}"
+            )
+        threading.Event().wait(0.05)
+
+
+def _open_now() -> int:
+    return sum(1 for _ in DESCRIPTORS.iterdir())
+
+
+def _target(descriptor: Path) -> str:
+    """Return what a descriptor leads to, without the number of a socket or pipe."""
+    try:
+        return str(descriptor.readlink()).split(":[")[0]
+    except FileNotFoundError:
+        return "closed by now"
+
+
 @pytest.fixture
 def free_port() -> int:
     """A TCP port on loopback that nobody listens on at this moment.
@@ -57,10 +103,15 @@ settings.load_profile("fuzz" if FACTOR > 1 else "house")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all tests that try what chance makes, for `make fuzz`."""
+    """Mark all tests that try what chance makes, for `make fuzz`; the longest tests come first.
+
+    Else one that takes two minutes may begin when everything else is done. The order is that of
+    chance otherwise, and modules stay together but for this.
+    """
     for item in items:
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.fuzz)
+    items.sort(key=lambda item: not any(map(item.get_closest_marker, ("e2e", "slow"))))
 
 
 @pytest.hookimpl(trylast=True)
@@ -127,5 +178,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield f"sqlite:///{tmp_path / 'geotarget.db'}"
         return
     url = make_database(request.getfixturevalue("postgres_url"))
+    yield url
+    drop_database(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ready_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """As `database_url`, with all tables and no rows: a tenth of the time where they are no matter.
+
+    Its secrets are encrypted under `SECRET_KEY`.
+    """
+    from tests.postgres_server import SECRET_KEY, drop_database, make_database
+    from tests.ready_database import lay_out
+
+    if request.param == "sqlite":
+        yield lay_out(tmp_path / "geotarget.db", secret_key=SECRET_KEY)
+        return
+    server, template = map(request.getfixturevalue, ("postgres_url", "postgres_template"))
+    url = make_database(server, template)
     yield url
     drop_database(url)

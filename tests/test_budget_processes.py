@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from multiprocessing.connection import Connection
 
+import numpy as np
 import pytest
 import shapely
 
 from geotarget.catalog import Catalog
-from geotarget.ingest.slots import ALL_SLOTS, SLOTS, slot_of
-from geotarget.model import Budget, Campaign, Endpoint, Kind, Spent, Trigger, Zone
+from geotarget.ingest.slots import ALL_SLOTS, SLOTS, slot_of, slots_of
+from geotarget.model import Budget, Campaign, Endpoint, Kind, PingBatch, Spent, Trigger, Zone
+from geotarget.owned_slots import OwnedSlots
+from geotarget.pipeline import Pipeline
 from geotarget.store import Store
+from tests.forking import Forked
 from tests.postgres_server import SECRET_KEY
 
 PROCESSES = 4
@@ -21,43 +24,34 @@ DEVICES = 320
 NOW = 1_760_000_000_000
 DEADLINE_S = 240
 
-WORKER = """
-import sys
-import numpy as np
-from geotarget.catalog import Catalog
-from geotarget.ingest.slots import slot_of, slots_of
-from geotarget.model import PingBatch
-from geotarget.owned_slots import OwnedSlots
-from geotarget.pipeline import Pipeline
-from geotarget.store import Store
+AT_ONCE = 8
 
-url, key, name = sys.argv[1:4]
-now_ms, devices, at_once = map(int, sys.argv[4:7])
-slots = [int(slot) for slot in sys.argv[7].split(",") if slot]
-names = [f"{name}-{number}" for number in range(100 * devices)]
-names = [each for each in names if not slots or slot_of(each) in slots][:devices]
-with Store.open(url, busy_s=120.0, secret_key=key) as store:
-    owned = OwnedSlots(store, name, slots_of) if slots else None
-    pipeline = Pipeline(catalog=Catalog(store), store=store, now_ms=lambda: now_ms, slots=owned)
-    if owned is not None:
-        taken = store.take_slots(name, among=slots, most=64, lease_ms=600_000)
-        owned.adopt({each.slot: each.epoch for each in taken})
-    print("ready", flush=True)
-    sys.stdin.readline()
-    for start in range(0, devices, at_once):
-        ts = np.full(at_once, now_ms)
-        pipeline.process(
-            PingBatch(
-                device=names[start : start + at_once],
-                ts=ts,
-                lng=np.full(at_once, 24.94),
-                lat=np.full(at_once, 60.17),
-                acc=np.full(at_once, 8.0),
-                key=np.arange(start + 1, start + at_once + 1, dtype=np.uint64),
-                received=ts,
+
+def work(pipe: Connection, url: str, name: str, slots: list[int]) -> None:
+    """Let devices of some slots enter, in batches, when told to; without slots, any devices."""
+    names = [f"{name}-{number}" for number in range(100 * DEVICES)]
+    names = [each for each in names if not slots or slot_of(each) in slots][:DEVICES]
+    with Store.open(url, busy_s=120.0, secret_key=SECRET_KEY) as store:
+        owned = OwnedSlots(store, name, slots_of) if slots else None
+        pipeline = Pipeline(catalog=Catalog(store), store=store, now_ms=lambda: NOW, slots=owned)
+        if owned is not None:
+            taken = store.take_slots(name, among=slots, most=64, lease_ms=600_000)
+            owned.adopt({each.slot: each.epoch for each in taken})
+        pipe.send("ready")
+        pipe.recv()
+        for start in range(0, DEVICES, AT_ONCE):
+            ts = np.full(AT_ONCE, NOW)
+            pipeline.process(
+                PingBatch(
+                    device=names[start : start + AT_ONCE],
+                    ts=ts,
+                    lng=np.full(AT_ONCE, 24.94),
+                    lat=np.full(AT_ONCE, 60.17),
+                    acc=np.full(AT_ONCE, 8.0),
+                    key=np.arange(start + 1, start + AT_ONCE + 1, dtype=np.uint64),
+                    received=ts,
+                )
             )
-        )
-"""
 
 
 @pytest.mark.parametrize(
@@ -69,13 +63,13 @@ with Store.open(url, busy_s=120.0, secret_key=key) as store:
     ],
 )
 def test_four_processes_and_one_budget(
-    database_url: str, budget: Budget, cost_micros: int, fired: int, in_slots: bool
+    ready_database_url: str, budget: Budget, cost_micros: int, fired: int, in_slots: bool
 ) -> None:
     """Exactly the budget is fired, delivered and counted as spent; everybody else is refused.
 
     Also where the turns of workers with slots run beside each other.
     """
-    url = database_url
+    url = ready_database_url
     with Store.open(url, secret_key=SECRET_KEY) as store:
         catalog = Catalog(store)
         catalog.put_zones([Zone(id="shop", geometry=shapely.box(24.938, 60.169, 24.942, 60.171))])
@@ -96,36 +90,20 @@ def test_four_processes_and_one_budget(
         if in_slots:
             store.prepare_slots(sorted(ALL_SLOTS), slot_of)
     workers = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                WORKER,
-                url,
-                SECRET_KEY,
-                f"worker{number}",
-                str(NOW),
-                str(DEVICES),
-                "8",
-                ",".join(map(str, range(number, SLOTS, PROCESSES))) if in_slots else "",
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+        Forked(
+            work,
+            url,
+            f"worker{number}",
+            list(range(number, SLOTS, PROCESSES)) if in_slots else [],
         )
         for number in range(PROCESSES)
     ]
     for worker in workers:
-        assert worker.stdout is not None
-        while (line := worker.stdout.readline()) != "ready\n":
-            assert line, "the worker ended before it began"
+        assert "ready" == worker.hear(DEADLINE_S)
     for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
+        worker.pipe.send("go")
     for worker in workers:
-        worker.communicate(timeout=DEADLINE_S)
-        assert 0 == worker.returncode
+        assert 0 == worker.wait(DEADLINE_S)
     with Store.open(url, secret_key=SECRET_KEY) as store:
         totals = store.counts()
         everybody = PROCESSES * DEVICES

@@ -371,7 +371,7 @@ class Subscriber:
         self.client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
         self.client.connect("127.0.0.1", int(url.rpartition(":")[2]))
         self.client.loop_start()
-        assert subscribed.wait(30)
+        assert subscribed.wait(60)
 
     def close(self) -> None:
         """Disconnect."""
@@ -474,7 +474,7 @@ def test_ctrl_c_ends_a_replay_cleanly(
     replaying = process("replay", recording, "--mqtt", mosquitto)
     eventually(lambda: len(subscriber.messages) == 2, "the first two")
     replaying.send_signal(signal.SIGINT)
-    out, err = replaying.communicate(timeout=30)
+    out, err = replaying.communicate(timeout=60)
     assert replaying.returncode == 130, err
     assert out == "2 of 3 pings published, 2 acknowledged, 0 bad rows left out\n"
     assert "Traceback" not in err
@@ -487,7 +487,7 @@ def test_fleet_walks_until_ctrl_c(mosquitto: str) -> None:
     walking = process("fleet", "--mqtt", mosquitto, "--walkers", 50, "--prefix", "demo")
     eventually(lambda: len(subscriber.messages) >= 20, "some pings")
     walking.send_signal(signal.SIGINT)
-    out, err = walking.communicate(timeout=30)
+    out, err = walking.communicate(timeout=60)
     subscriber.close()
     assert walking.returncode == 0, err
     assert "50 walkers publish to mqtt://127.0.0.1:" in err

@@ -19,7 +19,7 @@ from geotarget.saved_index import WORTH_IT
 from geotarget.store import Store
 from geotarget.store.notices import Deaf, Listening
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 NEVER_S = 3600.0
 
 

@@ -567,7 +567,7 @@ def test_consent_that_is_withdrawn_before_the_commit_is_obeyed(tmp_path: Path) -
             declined.join(0.2)
             assert declined.is_alive(), "nobody else writes during a turn"
             assert turn.profiles_of(["b"])["b"].consent == {}
-        declined.join(10)
+        declined.join(60)
         profile = store.profile("b")
         assert profile is not None
         assert profile.consent == {"marketing": False}

@@ -75,6 +75,10 @@ class FastOutbound(FramingClient):
         self._ready = False
         super()._forget_connection()
 
+    def _close_waker(self) -> None:
+        with self._guard:  # whoever sends in this moment wakes it first
+            super()._close_waker()
+
 
 class PlainOutbound(paho.Client):
     """The same contract on paho's public interface."""

@@ -222,6 +222,10 @@ class FramingClient(PollingClient):
         self._framer.reset()
         self._backlog = ()
 
+    def _close_waker(self) -> None:
+        with self._connections.lock:  # whoever acknowledges in this moment wakes it first
+            super()._close_waker()
+
 
 class CallbackClient(PollingClient):
     """The same contract on paho's public interface: one callback a message."""
@@ -269,6 +273,10 @@ class CallbackClient(PollingClient):
 
     def _forget_connection(self, *_: object) -> None:
         self._connections.end()
+
+    def _close_waker(self) -> None:
+        with self._connections.lock:
+            super()._close_waker()
 
 
 MqttClient = FramingClient | CallbackClient

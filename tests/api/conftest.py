@@ -24,7 +24,8 @@ from geotarget.pipeline import Pipeline
 from geotarget.runtime.admitting import token_login
 from geotarget.settings import Settings
 from geotarget.store import Store
-from tests.postgres_server import SECRET_KEY, STORE_VARIABLE, make_database
+from tests.postgres_server import SECRET_KEY, STORE_VARIABLE, drop_database, make_database
+from tests.ready_database import lay_out
 
 ADMIN = "gt_test_admin_key"
 NATS = "nats://callout:secret@127.0.0.1:4222"
@@ -73,10 +74,26 @@ class Api:
 def url_in(folder: Path) -> str:
     """Return the database of a folder: a file, or one of the server that `STORE_VARIABLE` names.
 
-    The latter go with their server.
+    All tables are there.
     """
     server = os.environ.get(STORE_VARIABLE, "")
-    return make_database(server) if server else f"sqlite:///{folder / 'geotarget.db'}"
+    if not server:
+        return lay_out(folder / "geotarget.db", secret_key=SECRET_KEY)
+    return make_database(server, _template(server))
+
+
+@cache
+def _template(server: str) -> str:
+    """Make a database with all tables, to make others from; return its name."""
+    url = make_database(server)
+    Store.open(url, secret_key=SECRET_KEY).close()
+    return url.rpartition("/")[2]
+
+
+def drop_in(folder: Path) -> None:
+    """Drop the database of a folder, if it is on a server."""
+    if os.environ.get(STORE_VARIABLE, ""):
+        drop_database(url_in(folder))
 
 
 @contextmanager
@@ -120,6 +137,7 @@ def services(tmp_path: Path) -> Iterator[Services]:
     """Services of this test's own."""
     with running_services(tmp_path) as running:
         yield running
+    drop_in(tmp_path)
 
 
 @pytest.fixture
@@ -151,3 +169,4 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         running_api(replace(services, limits=patient)) as running,
     ):
         yield running
+    drop_in(folder)

@@ -16,7 +16,7 @@ from geotarget.api.limits import HttpLimits
 from geotarget.runtime.http_server import ApiThread, listen
 from tests.api.conftest import ADMIN
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass

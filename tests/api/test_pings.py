@@ -152,7 +152,7 @@ def test_a_failed_commit_is_not_accepted(api_with: Callable[..., Api]) -> None:
     api = api_with(intake=queue)
 
     def fail() -> None:
-        assert queue.submitted.wait(10)
+        assert queue.submitted.wait(60)
         queue.futures[0].set_exception(StoreError("/secret/path is gone"))
 
     failing = threading.Thread(target=fail)
@@ -187,10 +187,10 @@ def test_a_slow_commit_holds_nobody_else_up(api_with: Callable[..., Api]) -> Non
         target=lambda: answers.append(api.client.post("/v1/pings", json=[ping()]).status_code)
     )
     waiting.start()
-    assert queue.submitted.wait(10)
+    assert queue.submitted.wait(60)
     started = time.monotonic()
     assert api.client.get("/livez").status_code == 200
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 8  # the other one is given up after 10
     queue.futures[0].set_result(Outcome(accepted=1))
     waiting.join()
     assert answers == [202]
@@ -202,7 +202,7 @@ def test_positions_of_refused_pings_are_those_of_the_body(api_with: Callable[...
     api = api_with(intake=queue)
 
     def refuse() -> None:
-        assert queue.submitted.wait(10)
+        assert queue.submitted.wait(60)
         queue.futures[0].set_result(Outcome(accepted=1, refused=[(1, "future", "too early")]))
 
     refusing = threading.Thread(target=refuse)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from geotarget.errors import StoreError
 from geotarget.model import Attempt, Claimed, Delivery
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @dataclass

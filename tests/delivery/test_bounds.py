@@ -47,11 +47,11 @@ def test_a_dripping_answer_ends_with_the_time(secret: str) -> None:
         async with Receiver(drip) as receiver:
             began = time.monotonic()
             answer = await post(transport, receiver.url, secret)
-            assert 0.4 < time.monotonic() - began < 5
+            assert 0.4 < time.monotonic() - began < 20
             assert (answer.status, answer.error) == (200, "")
             assert answer.text.startswith("..")
             assert answer.text.endswith("[broken off: TimeoutError]")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await receiver.broken_off.wait()
         await transport.close()
 
@@ -90,12 +90,12 @@ def test_a_dripping_head_ends_with_the_time(secret: str, piece: Piece) -> None:
         transport = AiohttpTransport(LOOPBACK, total_timeout_s=0.3)
         began = time.monotonic()
         answer = await post(transport, f"http://127.0.0.1:{port}/", secret)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert answer.status is None
         assert answer.error
         await transport.close()
         if piece(99):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await ended.wait()
         server.close()
 
@@ -128,7 +128,7 @@ def test_headers_without_end_are_cut(secret: str) -> None:
         answer = await post(transport, f"http://127.0.0.1:{port}/", secret)
         assert answer.status is None
         assert answer.error
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await ended.wait()
         assert sent < 32 << 20  # what the sockets' buffers took
         await transport.close()

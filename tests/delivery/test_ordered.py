@@ -17,7 +17,7 @@ from geotarget.delivery import AiohttpTransport, Sender
 from geotarget.model import BatchWrite, Delivery, Endpoint
 from geotarget.store import Store
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 TIMEOUT_S, LEASE_S = 0.15, 0.4
 POLL_S = 600.0
 """Longer than a test may take: what comes was not waited for."""

@@ -630,9 +630,12 @@ def test_drain_has_an_end() -> None:
         async with Receiver(hang) as receiver:
             outbox.add(delivery())
             began = time.monotonic()
-            async with sending(outbox, {"crm": endpoint(receiver.url)}, drain_s=0.2):
+            patient = AiohttpTransport(["127.0.0.0/8"], total_timeout_s=120)
+            async with sending(
+                outbox, {"crm": endpoint(receiver.url)}, transport=patient, drain_s=0.2
+            ):
                 await receiver.wait_for(1)
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 60
             release.set()
         assert outbox.states() == {"pending": 1}
         (row,) = outbox.rows.values()
@@ -652,7 +655,7 @@ def test_loop_is_free_while_the_store_is_slow() -> None:
 
         def claim(self, **options: Any) -> list[Claimed]:
             self.entered.set()
-            assert self.release.wait(10)
+            assert self.release.wait(60)
             return super().claim(**options)
 
         def mark(self, attempts: Any) -> Any:

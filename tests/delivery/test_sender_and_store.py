@@ -17,7 +17,7 @@ from geotarget.delivery import AiohttpTransport, Sender
 from geotarget.model import BatchWrite, Delivery, Endpoint
 from geotarget.store import Store
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

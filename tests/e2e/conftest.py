@@ -86,7 +86,7 @@ def mosquitto(tmp_path: Path) -> Iterator[str]:
     process = subprocess.Popen([binary, "-c", str(config)], stdout=log, stderr=log)
     try:
         eventually(
-            lambda: _answers(port) or process.poll() is not None, seconds=15, what="mosquitto"
+            lambda: _answers(port) or process.poll() is not None, seconds=60, what="mosquitto"
         )
         assert process.poll() is None, (folder / "log").read_text()
         yield f"mqtt://127.0.0.1:{port}"

@@ -77,6 +77,6 @@ def test_three_processes_do_what_one_does(
             assert (status, answer["accepted"]) == (202, 1)
             return len(receiver.bodies) > 0
 
-        eventually(arrived, seconds=20, what="the offer")
+        eventually(arrived, seconds=60, what="the offer")
     assert len(receiver.bodies) == 1
     assert receiver.unverified == []

@@ -22,7 +22,7 @@ from tests.test_cli import geotarget
 pytestmark = pytest.mark.e2e
 
 REFUSED = "Not authorized"
-SOON_S = 10.0
+SOON_S = 60.0
 
 
 class Phone:

@@ -45,7 +45,7 @@ def test_a_changed_zone_takes_effect_within_a_second(
     node.put("/v1/zones/late", square("late", **HERE, half_m=100))
     threading.Event().wait(1.0)
     phones.publish_all([("pings/a", {**HERE, "ts": now(-1), "acc": 5})])
-    eventually(lambda: len(receiver.bodies) == 1, seconds=10, what="an offer in the new zone")
+    eventually(lambda: len(receiver.bodies) == 1, seconds=60, what="an offer in the new zone")
     phones.close()
 
 
@@ -69,7 +69,7 @@ def test_poison_is_named_kept_and_in_nobodys_way(
     phones = Phones(*node.broker_url)
     phones.publish_all(poison)
     phones.publish_all([("pings/b", {"ts": now(), **HERE, "acc": 5})])
-    eventually(lambda: len(receiver.bodies) == 2, seconds=15, what="offers for a and b")
+    eventually(lambda: len(receiver.bodies) == 2, seconds=60, what="offers for a and b")
     reasons = sorted(each["reason"] for each in node.pages("/v1/dead-letters"))
     assert reasons == [
         "future",
@@ -106,7 +106,7 @@ def test_http_pings_answer_item_by_item(
         (1, "latitude"),
         (2, "future"),
     ]
-    eventually(lambda: len(receiver.bodies) == 1, seconds=10, what="an offer for h1")
+    eventually(lambda: len(receiver.bodies) == 1, seconds=60, what="an offer for h1")
 
 
 def test_a_failing_receiver_gets_the_same_bytes_again(
@@ -120,7 +120,7 @@ def test_a_failing_receiver_gets_the_same_bytes_again(
     node.put("/v1/zones/z", square("z", **HERE, half_m=100))
     status, _ = node.call("POST", "/v1/pings", [{"device": "a", "ts": now(), **HERE, "acc": 5}])
     assert status == 202
-    eventually(lambda: len(receiver.bodies) == 1, seconds=20, what="the offer after a retry")
+    eventually(lambda: len(receiver.bodies) == 1, seconds=60, what="the offer after a retry")
     (event,) = receiver.posts
     assert receiver.posts[event] == 2
     assert receiver.unverified == []
@@ -140,7 +140,7 @@ def test_cooldown_is_one_per_profile(node_factory: Callable[..., Node], receiver
         for i, place in enumerate([HERE, HERE, away, away, HERE, HERE])
     ]
     assert node.call("POST", "/v1/pings", pings)[0] == 202
-    eventually(lambda: len(node.pages("/v1/decisions")) == 2, seconds=10, what="two decisions")
+    eventually(lambda: len(node.pages("/v1/decisions")) == 2, seconds=60, what="two decisions")
     decisions = node.pages("/v1/decisions?device=a")
     assert sorted(each["gate"] for each in decisions) == ["cap", "fired"]
     refused = next(each for each in decisions if each["gate"] == "cap")
@@ -154,10 +154,10 @@ def test_deleted_zone_ends_its_visits(node_factory: Callable[..., Node]) -> None
     node = node_factory().start()
     node.put("/v1/zones/z", square("z", **HERE, half_m=100))
     node.call("POST", "/v1/pings", [{"device": "a", "ts": now(), **HERE, "acc": 5}])
-    eventually(lambda: len(node.pages("/v1/transitions")) == 1, seconds=10, what="the entry")
+    eventually(lambda: len(node.pages("/v1/transitions")) == 1, seconds=60, what="the entry")
     assert node.call("DELETE", "/v1/zones/z")[0] in (200, 204)
     eventually(
         lambda: sorted(t["kind"] for t in node.pages("/v1/transitions")) == ["enter", "reconciled"],
-        seconds=10,
+        seconds=60,
         what="the reconciled end of the visit",
     )

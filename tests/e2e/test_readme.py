@@ -59,7 +59,7 @@ def test_the_readmes_ping_causes_the_readmes_webhook(
     phones = Phones(*node.broker_url)
     phones.publish_all([(topic[1], text.encode())])
     phones.close()
-    eventually(lambda: len(receiver.bodies) == 1, seconds=15, what="the webhook")
+    eventually(lambda: len(receiver.bodies) == 1, seconds=60, what="the webhook")
     (printed,) = [json.loads(block) for block in blocks("json")]
     (event,) = receiver.events()
     assert receiver.unverified == []

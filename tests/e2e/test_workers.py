@@ -112,12 +112,12 @@ def test_slots_follow_the_workers(installation: Installation) -> None:
     leaving = all_of_it.processes["worker-3"]
     leaving.send_signal(signal.SIGTERM)
     assert leaving.wait(40) == 0
-    all_of_it.wait_for_slots("worker-1", "worker-2", seconds=10)
+    all_of_it.wait_for_slots("worker-1", "worker-2", seconds=30)
     all_of_it.run("worker-3")
-    all_of_it.wait_for_slots(*WORKERS, seconds=10)
+    all_of_it.wait_for_slots(*WORKERS, seconds=30)
     eventually(
         lambda: sum(all_of_it.metric(name, "geotarget_slots_owned") for name in WORKERS) == 64,
-        seconds=10,
+        seconds=30,
         what="64 sessions",
     )
     verdict = all_of_it.verdict()

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from geotarget.ingest import EmbeddedBroker
-from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, NatsServer, Phone, Recorder
+from tests.ingest.harness import (
+    DEADLINE_S,
+    Eventually,
+    Mosquitto,
+    NatsServer,
+    Phone,
+    Recorder,
+    find_port,
+)
 
 
 @pytest.fixture
@@ -68,7 +76,7 @@ def mosquitto(make_mosquitto: Callable[..., Mosquitto]) -> Mosquitto:
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[EmbeddedBroker]:
     """A running embedded broker on a free port."""
-    broker = EmbeddedBroker(tmp_path / "broker", port=0, ack_wait_s=1.0)
+    broker = EmbeddedBroker(tmp_path / "broker", port=find_port(), ack_wait_s=1.0)
     broker.start()
     yield broker
     broker.stop()

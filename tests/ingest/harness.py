@@ -23,7 +23,7 @@ from geotarget.model import Outcome, PingBatch, Rejected
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHIPPED = REPOSITORY / "services" / "mosquitto"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 Eventually = Callable[..., None]
 

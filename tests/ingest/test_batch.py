@@ -109,7 +109,7 @@ def test_acknowledged_only_after_process_returned(
     acknowledged = Acknowledged()
     intake.put([frame(1, mid=11), frame(2), frame(3, mid=13)], acknowledged)
     submitted = intake.submit(request(4))
-    assert recorder.entered.wait(10)
+    assert recorder.entered.wait(60)
     assert (acknowledged, submitted.done()) == ([], False)
     recorder.open.set()
     eventually(lambda: acknowledged == [11, 13])
@@ -139,7 +139,7 @@ def test_a_store_error_is_tried_again(
     intake = make(max_age_s=0.001)
     acknowledged = Acknowledged()
     intake.put([frame(1, mid=1)], acknowledged)
-    assert recorder.entered.wait(10)
+    assert recorder.entered.wait(60)
     assert intake.health() == (True, "")
     recorder.open.set()
     eventually(lambda: acknowledged == [1])
@@ -367,7 +367,7 @@ def test_drain_gives_up_on_a_dead_store(make: Any, recorder: Recorder) -> None:
     acknowledged = Acknowledged()
     answers = [intake.submit(request(1)), intake.submit(request(2))]
     intake.put([frame(3, mid=3)], acknowledged)
-    assert recorder.entered.wait(10)
+    assert recorder.entered.wait(60)
     assert intake.drain(0.2) is False
     assert acknowledged == []
     with pytest.raises(StoreError, match="the disk is full"):

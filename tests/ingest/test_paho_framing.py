@@ -16,6 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from geotarget.ingest import paho_framing, paho_polling
 from geotarget.ingest.framing import Framer
+from geotarget.ingest.outbound import FastOutbound
 from geotarget.ingest.paho_framing import CallbackClient, FramingClient, MqttClient, make_client
 from geotarget.ingest.waiting import Frame
 from tests.ingest.harness import DEADLINE_S, Eventually
@@ -176,6 +177,26 @@ def test_descriptors_may_have_any_number(
         again = bench.accept()
         again.send(bench.publish(frame(3)))
         eventually(lambda: len(bench.received) == 3)
+
+
+@pytest.mark.parametrize(
+    "kind", [FramingClient, CallbackClient, FastOutbound], ids=lambda kind: kind.__name__
+)
+def test_a_stopped_client_keeps_no_descriptor(kind: type[Any]) -> None:
+    """Its three sockets are closed when it is stopped, not when it is collected as garbage."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        options = {} if kind is FastOutbound else {"max_packet_bytes": 1_000}
+        client = kind(lambda *_: 0, **options)
+        client.connect_async("127.0.0.1", listener.getsockname()[1])
+        client.loop_start()
+        peer, _ = listener.accept()
+        assert peer.recv(1)
+        ours = (client.socket(), client._sockpairR, client._sockpairW)
+        with peer:
+            client.disconnect()
+            client.loop_stop()
+        assert [-1, -1, -1] == [each.fileno() for each in ours]
+        client.acknowledge(0, [1])  # of a connection that has ended: nothing happens
 
 
 def test_without_a_name_paho_waits_as_it_always_did(

@@ -110,7 +110,7 @@ def test_acknowledged_only_after_the_commit_and_in_turn(
     recorder.open.clear()
     recorder.entered.clear()
     bench.advance(1.0)
-    assert recorder.entered.wait(10)
+    assert recorder.entered.wait(60)
     assert (bench.acknowledged, other) == ([], [])
     recorder.open.set()
     eventually(lambda: bench.acknowledged == [1])
@@ -135,7 +135,7 @@ def test_a_store_error_retries_the_same_release(
     recorder.entered.clear()
     recorder.store_failures = 3
     bench.advance(WINDOW_S)
-    assert recorder.entered.wait(10)
+    assert recorder.entered.wait(60)
     bench.put(frame(5, mid=2))
     recorder.open.set()
     eventually(lambda: bench.acknowledged == [1])
@@ -254,7 +254,7 @@ def test_drain_gives_up_on_a_dead_store(make: Any, recorder: Recorder) -> None:
     recorder.store_failures = 10**9
     recorder.entered.clear()
     bench.advance(2.0)
-    assert recorder.entered.wait(10)
+    assert recorder.entered.wait(60)
     assert bench.intake.drain(0.2) is False
     assert bench.acknowledged == []
     with pytest.raises(StoreError, match="the disk is full"):

@@ -46,7 +46,7 @@ def listener(nats_server: NatsServer) -> Iterator[list[str]]:
     client.connect("127.0.0.1", nats_server.port)
     client.loop_start()
     client.subscribe("slots/+/+", 1)
-    assert ready.wait(10)
+    assert ready.wait(60)
     yield topics
     client.disconnect()
     client.loop_stop()

@@ -56,7 +56,7 @@ class Running:
         ready = self.line()
         assert ready.startswith("listening on http://127.0.0.1:"), ready
         self.port = int(ready.rpartition(":")[2])
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -65,7 +65,7 @@ class Running:
 
     def line(self) -> str:
         """Return the next printed line."""
-        return self.lines.get(timeout=20)
+        return self.lines.get(timeout=60)
 
     def post(
         self,
@@ -92,8 +92,8 @@ class Running:
         """Stop the process and return its status."""
         self.connection.close()
         self.process.send_signal(how)
-        status = self.process.wait(20)
-        self.reader.join(20)
+        status = self.process.wait(60)
+        self.reader.join(60)
         for stream in (self.process.stdout, self.process.stderr):
             assert stream
             stream.close()
@@ -245,7 +245,7 @@ def test_secret_is_needed(options: list[str]) -> None:
         [sys.executable, "-I", str(SCRIPT), "--port", "0", *options],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
         env={},
     )

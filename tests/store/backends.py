@@ -10,6 +10,7 @@ import psycopg
 
 from geotarget.store import Store
 from tests.postgres_server import SECRET_KEY, drop_database
+from tests.ready_database import lay_out
 
 
 class Backend(Protocol):
@@ -29,11 +30,11 @@ class Backend(Protocol):
 
 
 class SqliteBackend:
-    """A file, through one of the SQLite drivers."""
+    """A file with all tables, made and used through one of the SQLite drivers."""
 
     def __init__(self, path: Path, driver: ModuleType) -> None:
         self.path = path
-        self.url = f"sqlite:///{path}"
+        self.url = lay_out(path, driver=driver)
         self._driver = driver
         self._opened: list[Store] = []
 

@@ -223,10 +223,12 @@ def test_whatever_is_done_is_found(
     assert before[: report.entries] == after[: report.entries]
 
 
-def test_pages_are_filtered(database_url: str) -> None:
+def test_pages_are_filtered(ready_database_url: str) -> None:
     """By who, what, which and when; numbers and digests come along."""
     clock = iter(range(1, 100))
-    with Store.open(database_url, now_ms=lambda: at(next(clock)), secret_key=SECRET_KEY) as store:
+    with Store.open(
+        ready_database_url, now_ms=lambda: at(next(clock)), secret_key=SECRET_KEY
+    ) as store:
         store.add_audit("anna", "export", "kamppi")
         store.add_audit("ben", "export", "kamppi")
         store.add_audit("anna", "campaign.put", "buns", {"version": 2})
@@ -244,9 +246,9 @@ def test_pages_are_filtered(database_url: str) -> None:
         assert store.verify_audit().digest == first.items[0].digest
 
 
-def test_keys_are_noted_with_who_made_and_revoked_them(database_url: str) -> None:
+def test_keys_are_noted_with_who_made_and_revoked_them(ready_database_url: str) -> None:
     """Once each, never the key itself, and not if nobody is named."""
-    with Store.open(database_url, secret_key=SECRET_KEY) as store:
+    with Store.open(ready_database_url, secret_key=SECRET_KEY) as store:
         plain, key = store.create_key(name="till", scopes=["pings:write"], by="anna")
         store.revoke_key(key.id, by="ben")
         store.revoke_key(key.id, by="carl")

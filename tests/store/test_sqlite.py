@@ -21,7 +21,7 @@ from geotarget.store import Replay, Store, sqlite_driver
 from geotarget.store.database import Database, Turnstile, cursor_of
 from geotarget.store.sqlite import warn_if_old
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class TestSqlite(StoreContract):

@@ -27,10 +27,10 @@ def row(cell: int, day: int, devices: list[str], salt: bytes, *, counted: int = 
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
+def store(ready_database_url: str) -> Iterator[Store]:
     """Open a database of this test's own, on day `DAY`."""
     with Store.open(
-        database_url, now_ms=lambda: NOW_MS, reach_days=30, secret_key=SECRET_KEY
+        ready_database_url, now_ms=lambda: NOW_MS, reach_days=30, secret_key=SECRET_KEY
     ) as opened:
         yield opened
 
@@ -65,13 +65,13 @@ def test_days_are_bounds_of_both_ends(store: Store) -> None:
     assert [DAY - 3, DAY - 2, DAY - 1] == sorted(each.day for each in found)
 
 
-def test_old_days_go(store: Store, database_url: str) -> None:
+def test_old_days_go(store: Store, ready_database_url: str) -> None:
     """The hourly sweep of a batch drops what is older than `reach_days`."""
     salt = store.secret(SALT)
     rows = [row(CELL, day, ["a"], salt) for day in (DAY - 31, DAY - 30, DAY)]
     store.write_batch(BatchWrite(footfall=rows))
     with Store.open(
-        database_url, now_ms=lambda: NOW_MS + 1, reach_days=30, secret_key=SECRET_KEY
+        ready_database_url, now_ms=lambda: NOW_MS + 1, reach_days=30, secret_key=SECRET_KEY
     ) as later:
         later.write_batch(BatchWrite(footfall=[row(NEXT, DAY, ["a"], salt)]))
         assert [DAY - 30, DAY] == sorted(
@@ -79,10 +79,10 @@ def test_old_days_go(store: Store, database_url: str) -> None:
         )
 
 
-def test_the_secret_is_made_once(store: Store, database_url: str) -> None:
+def test_the_secret_is_made_once(store: Store, ready_database_url: str) -> None:
     """Every process of a database hashes with the same 32 random bytes."""
     first = store.secret(SALT)
-    with Store.open(database_url, secret_key=SECRET_KEY) as another:
+    with Store.open(ready_database_url, secret_key=SECRET_KEY) as another:
         assert first == another.secret(SALT)
         assert first != another.secret("something else")
     assert 32 == len(first)

@@ -4,87 +4,80 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
+from multiprocessing.connection import Connection
 from random import Random
 
 import pytest
 from contract_batch import devices_in
-from records import at, transition
+from records import at, decision, delivery, member, transition
 from recounted import every, recounted, stored
 
-from geotarget.model import Fired
+from geotarget.model import BatchWrite, Fired
 from geotarget.store import Store
+from tests.forking import Forked
 from tests.postgres_server import SECRET_KEY
 
 OWNERS = {"phone-0": "p", "phone-1": "p"}
 """Of whom the writer below says that they are one person."""
 
-WRITER = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from geotarget.model import BatchWrite
-from geotarget.store import Store
-from records import at, decision, delivery, member, transition
 
-with Store.open(sys.argv[2], log_rows=5, secret_key=sys.argv[4]) as store:
-    start = int(sys.argv[3])
-    for number in range(start, start + 100_000):
-        movers = [f"phone-{(number * 7 + step) % 40}" for step in range(10)]
-        state = number.to_bytes(8, "big")
-        store.write_batch(
-            BatchWrite(
-                devices=movers,
-                device_states=state * len(movers),
-                members_put=[member(movers[0], "zone", number)],
-                members_removed=[(movers[1], "zone")],
-                transitions=[transition(number)],
-                decisions=[
-                    decision(
-                        number,
-                        profile="p",
-                        day=f"2026-01-{1 + number // 50 % 28:02}",
-                        budget_day=f"2026-01-{1 + number // 40 % 28:02}",
-                        cost_micros=number,
-                        visit=f"visit-{number}",
-                        counts_until_ms=at(number + 100),
-                    ),
-                    decision(number, id=f"held-{number}", profile=f"q-{number % 30}",
-                             gate="holdout", zone="z", counts_until_ms=at(number + 100)),
-                    decision(number, id=f"refused-{number}", gate="audience", offer=None),
-                ],
-                deliveries=[delivery(number)],
-                profiles={"phone-0": "p", "phone-1": "p"},
+def write(pipe: Connection, url: str, start: int) -> None:
+    """Write batches and tell the number of each when it is committed."""
+    with Store.open(url, log_rows=5, secret_key=SECRET_KEY) as store:
+        for number in range(start, start + 100_000):
+            movers = [f"phone-{(number * 7 + step) % 40}" for step in range(10)]
+            state = number.to_bytes(8, "big")
+            store.write_batch(
+                BatchWrite(
+                    devices=movers,
+                    device_states=state * len(movers),
+                    members_put=[member(movers[0], "zone", number)],
+                    members_removed=[(movers[1], "zone")],
+                    transitions=[transition(number)],
+                    decisions=[
+                        decision(
+                            number,
+                            profile="p",
+                            day=f"2026-01-{1 + number // 50 % 28:02}",
+                            budget_day=f"2026-01-{1 + number // 40 % 28:02}",
+                            cost_micros=number,
+                            visit=f"visit-{number}",
+                            counts_until_ms=at(number + 100),
+                        ),
+                        decision(
+                            number,
+                            id=f"held-{number}",
+                            profile=f"q-{number % 30}",
+                            gate="holdout",
+                            zone="z",
+                            counts_until_ms=at(number + 100),
+                        ),
+                        decision(number, id=f"refused-{number}", gate="audience", offer=None),
+                    ],
+                    deliveries=[delivery(number)],
+                    profiles={"phone-0": "p", "phone-1": "p"},
+                )
             )
-        )
-        print(number, flush=True)
-"""
+            pipe.send(number)
 
 
 def write_until_killed(url: str, start: int, batches: int, delay_bytes: int) -> int:
     """Let a child write batches, kill it after some, return the number of the last one it told."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(Path(__file__).parent), url, str(start), SECRET_KEY],
-        stdout=subprocess.PIPE,
-    )
-    assert child.stdout is not None
+    child = Forked(write, url, start)
     for _ in range(batches):
-        assert child.stdout.readline(), child.wait()
+        child.hear()
     spin = os.urandom(delay_bytes)  # a random moment within the next batches
     assert len(spin) == delay_bytes
-    child.send_signal(signal.SIGKILL)
-    told = child.stdout.read().split()
-    child.stdout.close()
-    assert -signal.SIGKILL == child.wait()
+    told = child.kill()
+    assert -signal.SIGKILL == child.process.exitcode
     return int(told[-1]) if told else start + batches - 1
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
-def test_kill_nine(database_url: str, kills: int) -> None:
+def test_kill_nine(ready_database_url: str, kills: int) -> None:
     """Kills in a row: all that was told is there, each batch whole or not at all."""
     random = Random(kills)
-    url = database_url
+    url = ready_database_url
     start = 0
     for _ in range(kills):
         told = write_until_killed(url, start, random.randrange(3, 25), random.randrange(400_000))

@@ -49,9 +49,9 @@ def send(store: Store) -> list[str]:
         )
 
 
-def test_nothing_is_claimed_twice_within_its_lease(database_url: str) -> None:
+def test_nothing_is_claimed_twice_within_its_lease(ready_database_url: str) -> None:
     """Four threads and two processes send each delivery exactly once, while ingest writes."""
-    url = database_url
+    url = ready_database_url
     with Store.open(url, secret_key=SECRET_KEY) as store:
         wanted = [
             delivery(number, webhook_id=f"offer_{number}", endpoint=("crm", "till")[number % 2])
@@ -115,9 +115,9 @@ def test_nothing_is_claimed_twice_within_its_lease(database_url: str) -> None:
         assert (["phone"], (written - 1).to_bytes(8, "big")) == store.load_devices()
 
 
-def test_threads_of_all_kinds_at_once(database_url: str) -> None:
+def test_threads_of_all_kinds_at_once(ready_database_url: str) -> None:
     """Batches, catalogue, keys, claims and pages from eight threads end in a consistent store."""
-    with Store.open(database_url, secret_key=SECRET_KEY) as store:
+    with Store.open(ready_database_url, secret_key=SECRET_KEY) as store:
         errors: list[BaseException] = []
 
         def work(start: int) -> None:

@@ -113,10 +113,10 @@ def write(store: Store, first: int, count: int) -> list[Delivery]:
     return written
 
 
-def test_three_senders_and_a_kill(database_url: str, tmp_path: Path) -> None:
+def test_three_senders_and_a_kill(ready_database_url: str, tmp_path: Path) -> None:
     """Each delivery arrives; never two of one, nor of one device in order, at the same time."""
-    with Store.open(database_url, secret_key=SECRET_KEY) as store:
-        check_round(store, database_url, tmp_path, 0)
+    with Store.open(ready_database_url, secret_key=SECRET_KEY) as store:
+        check_round(store, ready_database_url, tmp_path, 0)
 
 
 def check_round(store: Store, url: str, folder: Path, start: int) -> None:

@@ -32,9 +32,9 @@ ODD = [
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
+def store(ready_database_url: str) -> Iterator[Store]:
     """Open a database of this test's own."""
-    with Store.open(database_url, secret_key=SECRET_KEY, now_ms=lambda: at(1)) as opened:
+    with Store.open(ready_database_url, secret_key=SECRET_KEY, now_ms=lambda: at(1)) as opened:
         yield opened
 
 
