@@ -20,6 +20,7 @@ from geotarget import metrics
 from geotarget.ingest.batch import Intake
 from geotarget.ingest.broker_url import BrokerUrl
 from geotarget.ingest.fellows import Fellows
+from geotarget.ingest.knocking import knock
 from geotarget.ingest.mqtt import MqttSource
 from geotarget.ingest.slots import slot_client_id, slot_filter, written_slots
 
@@ -94,6 +95,15 @@ class SlotSource:
     def owned(self) -> frozenset[int]:
         """The slots that this process works on."""
         return frozenset(self._sessions)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted one of the sessions at least."""
+        return any(session.connected for session in list(self._sessions.values()))
+
+    def knock(self) -> str:
+        """Return why the broker does not let us in, empty when it does; no slot is touched."""
+        return knock(self.broker, tls=self._options["tls"])
 
     def start(self) -> None:
         """Take the first slots; returns at once. `health` tells when it has worked."""
