@@ -28,6 +28,9 @@ lost nobody his slots. And it is no longer than a worker's death may take to be 
 ANSWERED_S = 3.0
 """So long an answer counts that was given to a worker without sessions."""
 
+FROZEN_S = 3.0
+"""Whoever looks so late was frozen, or held up by the database: that time tells nothing."""
+
 LONGEST_S = 300.0
 
 
@@ -70,7 +73,7 @@ class BrokerReach:
         self._source = source
         self._away_s = away_s
         self._now_s = now_s
-        self._reached_s = float("-inf")
+        self._reached_s = self._looked_s = float("-inf")
         self._connected = True
         self._rest_s = 0.0
         self._not_before_s = float("-inf")
@@ -78,12 +81,15 @@ class BrokerReach:
 
     def look(self) -> Reach:
         """Find out how things are; knocks at the broker where there is no session to tell."""
-        now_s = self._now_s()
+        now_s, before_s = self._now_s(), self._looked_s
+        self._looked_s = now_s
         if self._source.connected:
             self._reached_s, self._connected, self.trouble = now_s, True, ""
             self._rest_s, self._not_before_s = 0.0, float("-inf")
             return Reach.THERE
         if self._source.owned:
+            if now_s - before_s > FROZEN_S:  # sessions had no time to come back meanwhile
+                self._reached_s = now_s
             if now_s - self._reached_s < self._away_s:
                 return Reach.UNSURE
             self.trouble = self._source.health()[1]

@@ -230,6 +230,22 @@ def test_who_is_never_let_in_asks_less_and_less() -> None:
     assert reach.look() is Reach.THERE  # who was let in meanwhile begins anew
 
 
+def test_who_was_frozen_waits_anew() -> None:
+    """What went by in the dark is not counted: sessions get their time to come back."""
+    source, now = Answering(), [100.0]
+    reach = BrokerReach(source, away_s=9.0, now_s=lambda: now[0])  # type: ignore[arg-type]
+    source.connected, source.owned = True, ALL_SLOTS
+    assert reach.look() is Reach.THERE
+    source.connected = False
+    now[0] += 30.0
+    assert reach.look() is Reach.UNSURE
+    seconds = 0
+    while reach.look() is Reach.UNSURE:
+        now[0] += 1.0
+        seconds += 1
+    assert seconds == 9
+
+
 def test_knocking_touches_no_session(
     mosquitto: Mosquitto, nats_server: NatsServer, work: Callable[[str, str], Worker],
     eventually: Eventually,
