@@ -162,6 +162,13 @@ class SlotSource:
             _log.info("slots released", slots=written_slots(gone), clean=written_slots(clean))
         return clean
 
+    def confirm(self, slots: Iterable[int]) -> None:
+        """Say that slots are ours for certain: their sessions are taken back from anybody."""
+        for slot in slots:
+            session = self._sessions.get(slot)
+            if session is not None:
+                session.confirm()
+
     def disown(self, slots: Iterable[int]) -> None:
         """Acknowledge nothing of slots that were lost; returns at once. `release` them then."""
         for slot in slots:

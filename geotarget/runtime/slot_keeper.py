@@ -147,6 +147,12 @@ class SlotKeeper:
         self._is_away = False
         standing = self._store.renew_slots(self._owner, lease_ms=round(LEASE_S * 1000))
         self._drop_lost(standing)
+        # A worker that was frozen and wakes up takes sessions back for a moment, by its client's
+        # own doing; whose lease was renewed just now need not wait for it to notice.
+        assert self._source is not None
+        self._source.confirm(
+            slot for slot, epoch in self._owned.epochs.items() if standing.held.get(slot) == epoch
+        )
         if self._draining.is_set():
             return False
         mine = self._owned.epochs

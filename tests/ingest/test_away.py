@@ -26,7 +26,7 @@ from geotarget.owned_slots import OwnedSlots
 from geotarget.runtime.broker_reach import BrokerReach, Reach
 from geotarget.runtime.slot_keeper import SlotKeeper
 from geotarget.store import Store
-from tests.ingest.harness import Eventually, Mosquitto, NatsServer, Phone, find_port
+from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, NatsServer, Phone, find_port
 from tests.ingest.relay import Relay
 
 AWAY_S = 1.0
@@ -149,6 +149,22 @@ def test_slots_go_to_who_reaches_the_broker(
     relay.join()
     eventually(lambda: (len(one.slots), len(two.slots)) == (32, 32))
     assert two.keeper.health() == (True, "")
+
+
+@pytest.mark.mosquitto
+def test_a_session_is_taken_back_with_the_next_renewal(
+    mosquitto: Mosquitto, work: Callable[[str, str], Worker], eventually: Eventually
+) -> None:
+    """A zombie that takes it again and again costs its owner a tick, not the hold."""
+    prepare(mosquitto)
+    one = work(mosquitto.url, "one")
+    eventually(lambda: one.slots == ALL_SLOTS)
+    session = one.source._sessions[7]
+    session.hold_s = 2 * DEADLINE_S
+    url = BrokerUrl.parse(mosquitto.url)
+    for times in range(2, 5):  # the third time in a row is no accident
+        make_sessions(url, {slot_client_id(7, url): (slot_filter(7),)})
+        eventually(lambda n=times: session.connections == n and session.health()[0])
 
 
 @pytest.mark.mosquitto
