@@ -111,15 +111,12 @@ def nats(folder: Path, flush: str) -> Iterator[str]:
         prefix="pings",
         store_bytes=1 << 30,
         ack_wait_s=3.0,
+        flush=flush or "2m",
         max_unacknowledged=5_000,
         admin_password="admin-of-a-benchmark",
         ingest_password="ingest-of-a-benchmark",
     )
     plan.write()
-    if flush:
-        config = json.loads(plan.config_file.read_text())
-        config["jetstream"]["sync_interval"] = flush
-        plan.config_file.write_text(json.dumps(config))
     server = subprocess.Popen(
         [str(find_server(None)), "-c", str(plan.config_file)], stderr=subprocess.DEVNULL
     )

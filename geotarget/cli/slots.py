@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from geotarget.cli.options import Mqtt, example, settings
+from geotarget.cli.options import Data, Database, Mqtt, example, settings
+from geotarget.cli.slot_owners import Owners
+from geotarget.cli.slot_sessions import Counts, Sessions
 from geotarget.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -84,87 +85,55 @@ def create(
 
 
 @app.command(
-    short_help="Show which sessions exist, and what waits in them.",
+    short_help="Show who has which slot, which sessions exist, and what waits in them.",
     epilog=example(
+        "geotarget slots status --database postgresql://geotarget@db/geotarget",
         "geotarget slots status --mqtt mqtt://ingest:PASSWORD@nats"
         " --admin nats://admin:PASSWORD@nats",
     ),
 )
-def status(*, mqtt: Mqtt = None, admin: Admin = None) -> None:
-    """Show each slot's session: is it there, is a worker connected, how much waits.
+def status(
+    *,
+    mqtt: Mqtt = None,
+    admin: Admin = None,
+    data: Data = None,
+    database: Database = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="All of it as JSON, slot by slot.", show_default=False)
+    ] = False,
+) -> None:
+    """Show who works on each slot, and each slot's session: is it there, how much waits.
 
-    Only NATS can say it, to its administrator. Mosquitto says how many sessions there are at all.
-    Ends with status 1 when a session is missing.
+    The database knows who has taken which slot, how often it was taken (its epoch) and how long
+    that lasts without another word of the worker. The broker knows the rest: NATS tells its
+    administrator, mosquitto says how many sessions there are at all.
+    Ends with status 1 when a session is missing, or a database that is named can't be read.
     """
-    chosen = settings(mqtt=mqtt, nats_admin=admin)
-    broker, tls = _broker(chosen)
-    missing = (
-        _show_sessions(chosen.nats_admin, broker)
-        if chosen.nats_admin
-        else _show_figures(broker, tls)
-    )
-    raise typer.Exit(MISSING if missing else 0)
-
-
-def _show_sessions(admin: str, broker: BrokerUrl) -> int:
-    """Show what NATS knows; return how many sessions are missing."""
-    from geotarget.ingest.nats_admin import NatsAdmin  # noqa: PLC0415 the help does not need it
-
-    wanted = _sessions(broker)
-    found = NatsAdmin(admin).sessions(wanted)
-    table = Table("slot", "session", "worker", box=None)
-    table.add_column("waiting", justify="right")
-    table.add_column("unacknowledged", justify="right")
-    for slot, client_id in enumerate(wanted):
-        session = found.get(client_id)
-        if session is None:
-            table.add_row(str(slot), "missing", "", "", "")
-        else:
-            worker = "connected" if session.connected else "nobody"
-            counts = (f"{session.backlog:,}", f"{session.unacknowledged:,}")
-            table.add_row(str(slot), "there", worker, *counts)
-    Console().print(table)
-    missing = len(wanted) - len(found)
-    waiting = sum(session.backlog + session.unacknowledged for session in found.values())
-    connected = sum(session.connected for session in found.values())
-    typer.echo(
-        f"{len(found)} of {len(wanted)} sessions exist, {connected} are connected,"
-        f" {waiting:,} messages wait"
-    )
-    if missing:
-        typer.echo(f"{missing} are missing: geotarget slots create", err=True)
-    return missing
-
-
-def _show_figures(broker: BrokerUrl, tls: ssl.SSLContext | None) -> int:
-    """Show what mosquitto says of itself; return how many sessions are missing for certain."""
-    from geotarget.ingest.slots import SLOTS  # noqa: PLC0415 the help does not need it
-    from geotarget.ingest.sys_topics import read_figures  # noqa: PLC0415
-
-    figures = read_figures(broker, tls=tls)
-    if not figures:
-        typer.echo(
-            f"{broker} says nothing about its sessions: a NATS server tells its administrator"
-            " (--admin), mosquitto tells who may read $SYS/broker/#",
-            err=True,
+    chosen = settings(mqtt=mqtt, nats_admin=admin, data=data, database_url=database)
+    owners = Owners(chosen)
+    if not chosen.mqtt and not owners.there:
+        raise SettingsError(
+            f"{owners.trouble}; what waits is at the broker: name it with --mqtt or GEOTARGET_MQTT"
         )
-        return 0
-    table = Table("what", box=None)
-    table.add_column("value", justify="right")
-    for name, value in figures.items():
-        table.add_row(name, value)
-    Console().print(table)
-    typer.echo(
-        f"{broker} does not say which sessions these are; its figures are up to ten seconds old",
-        err=True,
-    )
-    names = ("clients connected", "sessions of absent clients")
-    counts = [int(figures[name]) for name in names if figures.get(name, "").isdigit()]
-    ours = 1  # this command is connected as well
-    missing = max(0, SLOTS - (sum(counts) - ours)) if len(counts) == len(names) else 0
-    if missing:
-        typer.echo(f"at least {missing} of {SLOTS} are missing: geotarget slots create", err=True)
-    return missing
+    if not as_json:
+        owners.show()  # whatever the broker has to say
+    elif owners.trouble:
+        typer.echo(owners.trouble, err=True)
+    found = _at_broker(chosen) if chosen.mqtt else None
+    if as_json:
+        typer.echo(json.dumps({"slots": owners.document(), "broker": found and found.document()}))
+    elif found is not None:
+        found.show()
+    wrong = owners.broken or (found is not None and found.missing)
+    raise typer.Exit(MISSING if wrong else 0)
+
+
+def _at_broker(chosen: Settings) -> Sessions | Counts:
+    """Ask the broker for what it tells."""
+    broker, tls = _broker(chosen)
+    if chosen.nats_admin:
+        return Sessions(chosen.nats_admin, broker, _sessions(broker))
+    return Counts(broker, tls)
 
 
 def _broker(chosen: Settings) -> tuple[BrokerUrl, ssl.SSLContext | None]:

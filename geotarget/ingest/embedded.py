@@ -86,8 +86,9 @@ class EmbeddedBroker:
     client_id
         What the ingest's session is called; a secret part is added, see `client_id`.
     max_bytes
-        How much may wait for the ingest; when it is full phones get no acknowledgement, keep
-        their pings and send them again.
+        How much may wait for the ingest; when it is full phones get no acknowledgement.
+    flush
+        When it flushes to disk what it has acknowledged: ``always``, or a duration.
     ack_wait_s, max_unacknowledged
         When an unacknowledged message is sent again, and how many there may be: give `MqttSource`
         the same `ack_wait_s` and its intake at least this capacity. A session keeps the values
@@ -125,6 +126,7 @@ class EmbeddedBroker:
         prefix: str = "pings",
         client_id: str = "geotarget-ingest",
         max_bytes: int = 4 * 1024**3,
+        flush: str = "2m",
         ack_wait_s: float = 3.0,
         max_unacknowledged: int = 5_000,
         device_password: str | None = None,
@@ -139,6 +141,7 @@ class EmbeddedBroker:
         self._prefix = prefix
         self._name = client_id
         self._max_bytes = max_bytes
+        self._flush = flush
         self._ack_wait_s = ack_wait_s
         self._max_unacknowledged = max_unacknowledged
         self._device_password = secrets.token_hex(16) if logins else device_password
@@ -348,6 +351,7 @@ class EmbeddedBroker:
             prefix=self._prefix,
             store_bytes=self._max_bytes,
             ack_wait_s=self._ack_wait_s,
+            flush=self._flush,
             max_unacknowledged=self._max_unacknowledged,
             admin_password=self._admin_password,
             ingest_password=self._ingest_password,

@@ -115,6 +115,8 @@ class MqttSource:
         self.disowned = False
         self.pausing = threading.Event()
         self.wake = threading.Event()
+        self._ours = threading.Event()
+        self._retaken_s = float("-inf")
         self._stopping = threading.Event()
         self._link: Link | None = None
         self._left_unacknowledged = False
@@ -145,6 +147,10 @@ class MqttSource:
         self.disowned = True
         self.pausing.set()
 
+    def confirm(self) -> None:
+        """Say that this session is ours for certain, as of now: whoever took it over has to go."""
+        self._ours.set()
+
     def end(self) -> None:
         """Begin to disconnect, without waiting for anything; the session stays."""
         link = self._link
@@ -154,6 +160,7 @@ class MqttSource:
         self.pausing.set()
         self._stopping.set()
         self.wake.set()
+        self._ours.set()
 
     def join(self) -> bool:
         """Wait until it is disconnected; tell whether all that the broker sent is acknowledged."""
@@ -203,5 +210,23 @@ class MqttSource:
             pause_s = (
                 first_s if self.connections > before else min(2 * pause_s, self.reconnect_s[1])
             )
-            # Nobody would get anything done if both took it over again and again.
-            self._stopping.wait(max(pause_s, self.hold_s) if link.taken_over else pause_s)
+            if link.taken_over:
+                self._stand_back(max(pause_s, self.hold_s))
+            else:
+                self._stopping.wait(pause_s)
+
+    def _stand_back(self, longest_s: float) -> None:
+        """Leave the session to whoever took it over, until it is confirmed that it is ours.
+
+        Nobody would get anything done if both took it over again and again, so a confirmation
+        counts once in that time.
+        """
+        self._ours.clear()
+        if self._stopping.is_set():  # it was asked to end in between
+            return
+        now_s = time.monotonic()
+        if now_s - self._retaken_s < longest_s:
+            self._stopping.wait(longest_s)
+            return
+        if self._ours.wait(longest_s):
+            self._retaken_s = time.monotonic()

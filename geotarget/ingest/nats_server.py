@@ -49,6 +49,8 @@ class ServerPlan:
         Bound of the messages that wait; beyond it publishers get no acknowledgement.
     ack_wait_s
         After how long an unacknowledged message is sent again.
+    flush
+        How often it flushes what it has acknowledged: ``always``, or a duration such as ``2m``.
     max_unacknowledged
         Window of each session.
     admin_password, ingest_password
@@ -69,6 +71,7 @@ class ServerPlan:
     prefix: str
     store_bytes: int
     ack_wait_s: float
+    flush: str
     max_unacknowledged: int
     admin_password: str
     ingest_password: str
@@ -140,6 +143,7 @@ class ServerPlan:
             "logtime": False,
             "jetstream": {
                 "store_dir": str(self.folder / "store"),
+                "sync_interval": self.flush,
                 # Sessions and retained messages live in the store too.
                 "max_file": self.store_bytes + self.store_bytes // 4 + _FILE_RESERVE,
             },

@@ -20,6 +20,7 @@ from geotarget import metrics
 from geotarget.ingest.batch import Intake
 from geotarget.ingest.broker_url import BrokerUrl
 from geotarget.ingest.fellows import Fellows
+from geotarget.ingest.knocking import knock
 from geotarget.ingest.mqtt import MqttSource
 from geotarget.ingest.slots import slot_client_id, slot_filter, written_slots
 
@@ -95,6 +96,15 @@ class SlotSource:
         """The slots that this process works on."""
         return frozenset(self._sessions)
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted one of the sessions at least."""
+        return any(session.connected for session in list(self._sessions.values()))
+
+    def knock(self) -> str:
+        """Return why the broker does not let us in, empty when it does; no slot is touched."""
+        return knock(self.broker, tls=self._options["tls"])
+
     def start(self) -> None:
         """Take the first slots; returns at once. `health` tells when it has worked."""
         self.take(self._at_start & self._clean_at_start, clean=True)
@@ -151,6 +161,13 @@ class SlotSource:
         if gone:
             _log.info("slots released", slots=written_slots(gone), clean=written_slots(clean))
         return clean
+
+    def confirm(self, slots: Iterable[int]) -> None:
+        """Say that slots are ours for certain: their sessions are taken back from anybody."""
+        for slot in slots:
+            session = self._sessions.get(slot)
+            if session is not None:
+                session.confirm()
 
     def disown(self, slots: Iterable[int]) -> None:
         """Acknowledge nothing of slots that were lost; returns at once. `release` them then."""

@@ -54,6 +54,7 @@ def embedded_broker(
         prefix=settings.mqtt_prefix,
         client_id=settings.mqtt_client_id,
         max_bytes=settings.broker_max_bytes,
+        flush=settings.broker_flush,
         ack_wait_s=ack_wait_s,
         max_unacknowledged=settings.queue_messages,
         device_password=settings.device_password(),

@@ -5,7 +5,8 @@ asked and nobody leads. Who has more than its share gives back; who has less tak
 slot changes hands in this order: whoever leaves it has committed and disconnected before the lease
 goes, whoever takes it has read its devices before the session is connected. After a crash nobody
 leaves anything: the lease runs out, and the pings of the slot are held until the broker has sent
-again what was not acknowledged.
+again what was not acknowledged. Who does not reach the broker any more gives back everything, and
+takes something again when it answers (`broker_reach`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from geotarget.errors import StoreError
 from geotarget.ingest import SlotSource
 from geotarget.ingest.slots import ALL_SLOTS, slot_of
 from geotarget.owned_slots import OwnedSlots
+from geotarget.runtime.broker_reach import AWAY_S, BrokerReach, Reach
 from geotarget.store import Standing, Store, Taken
 
 log = structlog.get_logger(__name__)
@@ -59,6 +61,8 @@ class SlotKeeper:
         This worker's name.
     among
         The slots that it may take; all of them are shared with other workers, others are its own.
+    away_s
+        How long it may be without a connection to the broker before others get its slots.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class SlotKeeper:
         poke: Callable[[], None],
         owner: str,
         among: Collection[int] = ALL_SLOTS,
+        away_s: float = AWAY_S,
     ) -> None:
         self._store = store
         self._owned = owned
@@ -79,6 +84,9 @@ class SlotKeeper:
         self._draining = threading.Event()
         self._trouble = "no slots were taken yet"
         self._source: SlotSource | None = None
+        self._away_s = away_s
+        self._reach: BrokerReach | None = None
+        self._is_away = False
         self._thread = threading.Thread(target=self._run, name="slot-keeper", daemon=True)
 
     def start(self, source: SlotSource) -> None:
@@ -87,6 +95,7 @@ class SlotKeeper:
         if moved:
             log.info("devices were put into slots", devices=moved)
         self._source = source
+        self._reach = BrokerReach(source, away_s=self._away_s)
         self._owned.disown = source.disown
         self._thread.start()
 
@@ -130,8 +139,20 @@ class SlotKeeper:
 
     def _tick(self) -> bool:
         """Renew, and take or give back some; tell whether there is more to do at once."""
+        assert self._reach is not None
+        reach = Reach.UNSURE if self._draining.is_set() else self._reach.look()
+        if reach is Reach.AWAY:
+            self._go_away()
+            return False
+        self._is_away = False
         standing = self._store.renew_slots(self._owner, lease_ms=round(LEASE_S * 1000))
         self._drop_lost(standing)
+        # A worker that was frozen and wakes up takes sessions back for a moment, by its client's
+        # own doing; whose lease was renewed just now need not wait for it to notice.
+        assert self._source is not None
+        self._source.confirm(
+            slot for slot, epoch in self._owned.epochs.items() if standing.held.get(slot) == epoch
+        )
         if self._draining.is_set():
             return False
         mine = self._owned.epochs
@@ -139,7 +160,7 @@ class SlotKeeper:
         more = False
         if len(mine) > share:
             self._give_back(sorted(mine)[share:])
-        elif len(mine) < share:
+        elif len(mine) < share and reach is Reach.THERE:
             wanted = min(share - len(mine), TAKEN_AT_ONCE)
             taken = self._store.take_slots(
                 self._owner, among=self._among, most=wanted, lease_ms=round(LEASE_S * 1000)
@@ -148,6 +169,21 @@ class SlotKeeper:
             more = len(taken) == TAKEN_AT_ONCE
         self._trouble = ""
         return more
+
+    def _go_away(self) -> None:
+        """Leave all slots to those who reach the broker; their shares grow by ours."""
+        assert self._reach is not None
+        assert self._source is not None
+        self._trouble = self._reach.trouble or self._trouble
+        if self._is_away:
+            return
+        going = self._owned.epochs.keys() | self._source.owned
+        if going:
+            log.warning("the broker is not reached, slots go to others", slots=len(going))
+            self._give_back(going)
+            self._reach.gave_up()
+        self._store.leave_workers(self._owner)
+        self._is_away = True
 
     def _share(self, workers: int) -> int:
         """Return how many slots are this worker's, at most."""

@@ -97,6 +97,13 @@ class IntakeSettings(BaseModel):
     broker_max_bytes: int = Field(
         4 << 30, ge=1 << 24, description="Disk that the embedded broker may use, bytes."
     )
+    broker_flush: str = Field(
+        "2m",
+        pattern=r"^(always|[1-9][0-9]{0,5}(ms|s|m))$",
+        description="When the embedded broker flushes to disk what it acknowledges: `always` "
+        "(before it says so), or after so long, such as `500ms`, `10s` or `2m`. What is "
+        "[not flushed is lost](durability.md#prices) with the power, not with the process.",
+    )
 
     batch_pings: int = Field(5_000, ge=1, le=100_000, description="A batch closes at this size,")
     batch_age_ms: float = Field(

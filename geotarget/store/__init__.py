@@ -8,7 +8,7 @@ from geotarget.store.feed import Moment, Place
 from geotarget.store.history import DeliveryDetail, DeliveryRow, Totals
 from geotarget.store.imports import ImportJob, RowProblem
 from geotarget.store.keys import SCOPES, ApiKey
-from geotarget.store.leases import Lease, SlotsLost, Standing, Taken
+from geotarget.store.leases import Lease, SlotsLost, Standing, Taken, read_leases
 from geotarget.store.opening import shown_url
 from geotarget.store.pages import Page
 from geotarget.store.replays import MOST_REPLAYED, Replay, Replayed
@@ -53,6 +53,7 @@ __all__ = [
     "Turn",
     "current_revision",
     "migrate",
+    "read_leases",
     "shown_url",
     "sqlite_driver",
 ]

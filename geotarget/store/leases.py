@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from geotarget.errors import StoreError
-from geotarget.store import live
+from geotarget.store import live, schema
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
+from geotarget.store.opening import open_database
 
 _CLOCK = """
 SELECT /*sqlite*/ CAST((julianday('now') - 2440587.5) * 86400000 AS BIGINT)
@@ -89,12 +89,24 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who owns a slot, and for how long by the database's clock (Unix ms)."""
+    """Who owns a slot, and for how long by the database's clock.
+
+    Parameters
+    ----------
+    slot
+        Its number.
+    owner
+        The worker that took it last; empty when that gave it back, or nobody ever did.
+    epoch
+        How often it was taken in all.
+    left_ms
+        How long the lease lasts yet; below 0 when it ran out so long ago. 0 without an owner.
+    """
 
     slot: int
     owner: str
     epoch: int
-    expires_ms: int
+    left_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +232,44 @@ class Leases:
             cursor_of(connection).execute("DELETE FROM worker WHERE id = ?", (owner,))
 
     def slot_leases(self) -> list[Lease]:
-        """Return all leases, by slot."""
+        """Return all leases, by slot; none before a worker with slots has ever started."""
         with self._database.read() as connection:
-            rows: list[tuple[Any, ...]] = (
-                cursor_of(connection)
-                .execute("SELECT slot, owner, epoch, expires_ms FROM slot_lease ORDER BY slot")
-                .fetchall()
-            )
-        return [Lease(*row) for row in rows]
+            cursor = cursor_of(connection)
+            (now_ms,) = cursor.execute(_CLOCK).fetchone()
+            rows = cursor.execute(
+                "SELECT slot, owner, epoch, expires_ms FROM slot_lease ORDER BY slot"
+            ).fetchall()
+        return [
+            Lease(slot, owner, epoch, expires_ms - now_ms if owner else 0)
+            for slot, owner, epoch, expires_ms in rows
+        ]
+
+    def live_workers(self) -> list[str]:
+        """Return the names of the workers that live, with slots or without."""
+        with self._database.read() as connection:
+            cursor = cursor_of(connection)
+            (now_ms,) = cursor.execute(_CLOCK).fetchone()
+            rows = cursor.execute(
+                "SELECT id FROM worker WHERE expires_ms >= ? ORDER BY id", (now_ms,)
+            ).fetchall()
+        return [name for (name,) in rows]
+
+
+def read_leases(url: str) -> tuple[list[Lease], list[str]]:
+    """Return the leases and the live workers of a database, without its keys; changes nothing.
+
+    Raises
+    ------
+    StoreError
+        It is not there, can't be read, or is of another version.
+    """
+    database = open_database(url)
+    try:
+        schema.check(database)
+        leases = Leases(database)
+        return leases.slot_leases(), leases.live_workers()
+    finally:
+        database.close()
 
 
 def _number(taken: Taken) -> int:

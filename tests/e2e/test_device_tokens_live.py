@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +11,8 @@ from typing import Any
 import paho.mqtt.client as mqtt
 import pytest
 
-from geotarget.ingest.nats_server import find_server
-from tests.conftest import REPOSITORY
-from tests.e2e.harness import Node, eventually, free_ports
-from tests.test_cli import geotarget
+from tests.e2e.harness import Node, eventually
+from tests.e2e.own_nats import nats_of_ones_own
 
 pytestmark = pytest.mark.e2e
 
@@ -89,32 +84,8 @@ def test_at_the_embedded_broker(node_factory: Callable[..., Node]) -> None:
 @pytest.fixture
 def nats(tmp_path: Path) -> Iterator[tuple[str, int, dict[str, str]]]:
     """The shipped server of one's own, its callout switched on; what geotarget has to be told."""
-    seed, issuer = (
-        line.partition("=")[2] for line in geotarget("devices", "issuer").stdout.splitlines()
-    )
-    clients, port, http = free_ports(3)
-    text = (REPOSITORY / "services/nats/nats.conf").read_text()
-    head, callout = text.split("# authorization {")
-    text = head + "authorization {" + re.sub("^# ?", "", callout, flags=re.MULTILINE)
-    text = text.replace("/var/lib/nats", str(tmp_path / "store"))
-    for shipped, free in (("127.0.0.1:8222", http), ("0.0.0.0:1883", port)):
-        text = text.replace(shipped, f"127.0.0.1:{free}")
-    text = re.sub(r'listen: "[^"]+:4222"', f'listen: "127.0.0.1:{clients}"', text)
-    (tmp_path / "nats.conf").write_text(text)
-    users = ("ADMIN", "INGEST", "DEVICE", "CALLOUT")
-    passwords = {f"NATS_{name}_PASSWORD": f"for-{name.lower()}" for name in users}
-    with (tmp_path / "nats.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(find_server(None)), "-c", str(tmp_path / "nats.conf")],
-            env={**os.environ, **passwords, "NATS_CALLOUT_ISSUER": issuer},
-            stdout=log,
-            stderr=log,
-        )
-    callout_url = f"nats://callout:for-callout@127.0.0.1:{clients}"
-    told = {"GEOTARGET_AUTH_CALLOUT_URL": callout_url, "GEOTARGET_AUTH_CALLOUT_SEED": seed}
-    yield f"mqtt://ingest:for-ingest@127.0.0.1:{port}", port, told
-    process.terminate()
-    process.wait(SOON_S)
+    with nats_of_ones_own(tmp_path) as told:
+        yield told
 
 
 def test_at_a_nats_server_of_ones_own(

@@ -18,9 +18,11 @@ import pytest
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from geotarget.errors import BrokerError
+from geotarget.errors import BrokerError, SettingsError
 from geotarget.ingest import EmbeddedBroker, Intake, MqttSource
 from geotarget.ingest.nats_server import limit_store
+from geotarget.runtime.brokers import embedded_broker
+from geotarget.settings import Settings
 from tests.ingest.harness import DEADLINE_S, REPOSITORY, Eventually, Phone, Recorder, find_port
 
 
@@ -106,6 +108,35 @@ def test_kill_loses_nothing_acknowledged(
     collect(broker)
     eventually(lambda: recorder.count >= 2000)
     assert recorder.seconds == list(range(1, 2001))
+
+
+@pytest.mark.parametrize("flush", ["always", "500ms", "2m"])
+def test_it_flushes_when_it_is_told(
+    make_phone: Any, collect: Any, recorder: Recorder, eventually: Eventually, tmp_path: Path,
+    request: pytest.FixtureRequest, flush: str,
+) -> None:  # fmt: skip
+    """`GEOTARGET_BROKER_FLUSH` is in its configuration, the server takes it and does its work."""
+    chosen = Settings.read(data=tmp_path, mqtt_port=find_port(), broker_flush=flush)
+    broker = embedded_broker(chosen, certificate=None, ack_wait_s=1.0)
+    request.addfinalizer(broker.stop)
+    broker.start()
+    config = json.loads((tmp_path / "broker" / "nats.conf").read_text())
+    assert config["jetstream"]["sync_interval"] == flush
+    phone: Phone = make_phone(broker.port)
+    for second in range(1, 11):
+        phone.publish("pings/d", ping(second))
+    phone.settle(10)
+    os.kill(broker.pid, signal.SIGKILL)
+    eventually(lambda: broker.restarts == 1 and broker.health()[0])
+    collect(broker)
+    eventually(lambda: recorder.seconds == list(range(1, 11)))
+
+
+@pytest.mark.parametrize("flush", ["", "never", "0s", "2 m", "1h30m", "-1s"])
+def test_what_is_no_time_to_flush(flush: str) -> None:
+    """Refused by its name before a server would end over it."""
+    with pytest.raises(SettingsError, match="GEOTARGET_BROKER_FLUSH"):
+        Settings.read(broker_flush=flush)
 
 
 @pytest.mark.slow

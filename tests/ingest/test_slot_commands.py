@@ -54,6 +54,10 @@ def test_sessions_come_before_phones(
         assert source._sessions[slot_of("d1")].connections == 1
         said = geotarget("slots", "status", *where)
         assert "64 of 64 sessions exist, 64 are connected, 0 messages wait" in said.stdout
+        told = json.loads(geotarget("slots", "status", *where, "--json").stdout)
+        assert (told["slots"], told["broker"]["missing"]) == (None, 0)
+        session = {"connected": True, "waiting": 0, "unacknowledged": 0}
+        assert told["broker"]["sessions"][63] == {"slot": 63, "session": session}
     finally:
         assert source.stop() is True
 
@@ -93,6 +97,8 @@ def test_mosquitto_says_how_many(mosquitto: Mosquitto) -> None:
     said = geotarget("slots", "status", "--mqtt", mosquitto.url)
     assert "mosquitto version" in said.stdout
     assert "does not say which sessions these are" in said.stderr
+    told = json.loads(geotarget("slots", "status", "--mqtt", mosquitto.url, "--json").stdout)
+    assert told["broker"]["figures"]["version"].startswith("mosquitto version")
 
 
 def test_nats_says_nothing_without_an_administrator(nats_server: NatsServer) -> None:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -36,6 +37,7 @@ from tests.ingest.harness import Eventually, Mosquitto, NatsServer, Phone, Recor
 
 DEVICES = [f"phone-{number}" for number in range(40)]
 ACK_WAIT_S = 1.0
+HOLD_S = 2.0
 
 
 class Worker:
@@ -277,6 +279,44 @@ def test_two_owners_of_one_slot_are_told(mosquitto: Mosquitto, eventually: Event
     finally:
         one.stop()
         two.stop()
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_an_owner_takes_its_session_back(
+    mosquitto: Mosquitto, eventually: Eventually, confirmed: bool
+) -> None:
+    """Twice at once, as after any break; then when its lease was renewed, or after the hold.
+
+    Once more within the hold a renewal does not count: another database may give leases, too.
+    """
+    place = Place(mosquitto)
+    one = Worker(place.url, slots=[1], clean=[1])
+    one.source._sessions[1].hold_s = HOLD_S
+    broker = BrokerUrl.parse(place.url)
+    name = slot_client_id(1, broker)
+    renewing = threading.Event()
+
+    def renew() -> None:
+        while not renewing.wait(0.05):
+            one.source.confirm([1])
+
+    lease = threading.Thread(target=renew)
+    try:
+        eventually(lambda: one.source.health() == (True, ""))
+        if confirmed:
+            lease.start()
+        for taking, waits in enumerate((False, False, not confirmed, True), start=1):
+            began = time.monotonic()
+            make_sessions(broker, {name: (slot_filter(1),)})
+            eventually(lambda n=taking: one.source._sessions[1].connections > n)
+            assert (time.monotonic() - began >= HOLD_S) == waits
+            eventually(lambda: one.source.health() == (True, ""))
+    finally:
+        renewing.set()
+        if confirmed:
+            lease.join()
+        one.stop()
 
 
 def test_what_is_wrong_names_the_slot(place: Place) -> None:

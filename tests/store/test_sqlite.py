@@ -6,9 +6,12 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import shapely
+import sqlalchemy as sa
 from backends import SqliteBackend
 from contract import StoreContract
 from contract_batch import devices_in
@@ -16,12 +19,13 @@ from records import attempt, batch, delivery, transition
 from structlog.testing import capture_logs
 
 from geotarget.errors import StoreError
-from geotarget.model import BatchWrite, Endpoint
+from geotarget.model import BatchWrite, Endpoint, Zone
 from geotarget.store import Replay, Store, sqlite_driver
 from geotarget.store.database import Database, Turnstile, cursor_of
 from geotarget.store.sqlite import warn_if_old
 
 DEADLINE_S = 60.0
+SHOP = Zone(id="shop", geometry=shapely.box(24.9, 60.1, 25.0, 60.2))
 
 
 class TestSqlite(StoreContract):
@@ -286,3 +290,29 @@ def test_queries_use_their_indices(url: str) -> None:
                     assert f"SCAN {table}" not in words, (text, words)
                 few = "JOIN attempt" in text  # the attempts of one event may be sorted
                 assert few or "TEMP B-TREE" not in words, (text, words)
+
+
+def test_a_change_of_the_catalogue_is_looked_up(tmp_path: Path) -> None:
+    """Following it costs what has changed: no statement of it goes through all zones."""
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    def note(*heard: object) -> None:
+        asked.append((str(heard[2]), tuple(heard[3])))  # type: ignore[arg-type]
+
+    with Store.open(f"sqlite:///{tmp_path / 'geotarget.db'}") as store:
+        store.put_zones([SHOP])
+        before = store.catalog_revision()
+        store.put_zones([replace(SHOP, name="Shop")])
+        sa.event.listen(sa.Engine, "before_cursor_execute", note)
+        try:
+            assert len(store.zones(since_revision=before)[0]) == 1
+        finally:
+            sa.event.remove(sa.Engine, "before_cursor_execute", note)
+        with store._database.read() as connection:
+            plans = [
+                row[3]
+                for statement, values in asked
+                for row in cursor_of(connection).execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            ]
+    assert len(plans) == 2, plans
+    assert all(plan.startswith("SEARCH") and "revision>?" in plan for plan in plans), plans
