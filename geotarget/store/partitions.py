@@ -60,12 +60,16 @@ LOCK_MS = 250
 MOST_MOVED = 10_000
 """Rows that are moved into or out of a day in one transaction; where there are more they stay."""
 
+FEW_LOCKS, WANTED_LOCKS = 256, 512
+"""Of `max_locks_per_transaction`: below the one somebody is told to set the other."""
+
 TABLES = DIVIDED
 
 _PARTITIONS = """
 SELECT CAST(relname AS TEXT) FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
 WHERE inhparent = CAST(CAST(? AS TEXT) AS REGCLASS) ORDER BY 1
 """
+_LOCKS = "SELECT CAST(current_setting('max_locks_per_transaction') AS BIGINT)"
 _DROP_SPANS = """
 DELETE FROM span WHERE list = '{table}' AND max_ms < ?
   AND stretch < (SELECT max(stretch) FROM span WHERE list = '{table}')
@@ -168,6 +172,7 @@ def make_days(database: Database, now_ms: int, *, ahead: int = DAYS_AHEAD) -> in
     """
     if not divides(database):
         return 0
+    _look_at_locks(database)
     today, made = now_ms // DAY_MS, 0
     for table in TABLES:
         there = set(days_of(database, table))
@@ -225,6 +230,19 @@ def drop_spans(database: Database, table: str, before_ms: int) -> None:
     with database.write() as connection:
         statement = _DROP_SPANS.format(table=table, bits=STRETCH_BITS)
         cursor_of(connection).execute(statement, (before_ms,))
+
+
+def _look_at_locks(database: Database) -> None:
+    """Say so where the server has fewer locks than readers of many days need."""
+    with database.read() as connection:
+        (locks,) = cursor_of(connection).execute(_LOCKS).fetchone()
+    if locks < FEW_LOCKS:
+        log.warning(
+            "the server has few locks for tables in many parts: readers may be told that it is out"
+            " of shared memory",
+            max_locks_per_transaction=locks,
+            wanted=WANTED_LOCKS,
+        )
 
 
 def _patient(connection: Any) -> Any:

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from records import SECOND_MS, START_MS, at, attempt, decision, delivery, transition
 from recounted import every
+from structlog.testing import capture_logs
 from test_postgres_schema import REVISIONS, bring
 
 from geotarget.model import BatchWrite, Delivery
@@ -368,3 +369,11 @@ def test_who_may_not_drop_a_day(url: str, clock: Clock) -> None:
         with psycopg.connect(url, autocommit=True) as owner:
             owner.execute(f"DROP OWNED BY {guest}")
             owner.execute(f"DROP ROLE {guest}")
+
+
+def test_a_server_with_few_locks_is_named(url: str) -> None:
+    """Who runs with the default is told before readers run into it."""
+    with closing(open_database(url)) as database, capture_logs() as logs:
+        make_days(database, START_MS)
+    (told,) = [each for each in logs if "few locks" in each["event"]]
+    assert (64, 512) == (told["max_locks_per_transaction"], told["wanted"])
