@@ -18,11 +18,13 @@ from enum import Enum, auto
 
 from geotarget.ingest import SlotSource
 
-AWAY_S = 9.0
-"""Three leases without one connection, and slots go to others.
+AWAY_S = 4.0
+"""So long without one connection, and slots go to others.
 
-Sessions try again after 0.25, 0.75, 1.75, 3.75 and 7.75 s: a broker that is back within 8 s has
-lost nobody his slots. And it is no longer than a worker's death may take to be made up for.
+Sessions try again after 0.25, 0.75, 1.75 and 3.75 s: a broker that is back within that has lost
+nobody his slots. With the hold of whoever takes them over it makes 8 to 10 s, what a worker's death
+may cost as well. Where a broker is away for longer for everybody nothing is lost by it: sessions
+that come back after a break are held just the same.
 """
 
 ANSWERED_S = 3.0
