@@ -49,9 +49,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(ready_database_url: str, clock: Clock) -> Iterator[Store]:
+def store(database_url: str, clock: Clock) -> Iterator[Store]:
     """Open a database that lives by the clock."""
-    with Store.open(ready_database_url, now_ms=clock, secret_key=SECRET_KEY) as store:
+    with Store.open(database_url, now_ms=clock, secret_key=SECRET_KEY) as store:
         yield store
 
 
