@@ -57,6 +57,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/decisions.py
 	$(BIN)/python benchmarks/uplift.py
 	$(BIN)/python benchmarks/workers.py
+	$(BIN)/python benchmarks/turns.py
 
 bench-entries: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.entries

@@ -10,7 +10,10 @@ devices that all move, where the log holds few of them twice, it still halves th
 
 A worker that shares the devices with others has a log for each slot that it owns (`slot_logs`), in
 the table `slot_log`: whoever owns the slot next reads just that. Who works alone has one, in
-`live_log`.
+`live_log`. Those of slots hold a round of their devices, in which each reports once: then nothing
+that is dropped from them is alive. At 100,000 devices on PostgreSQL that is 15 µs a ping, client
+and server together; with logs of eight rows, where every state was folded, it was 46
+(`benchmarks/workers.py`).
 """
 
 from __future__ import annotations

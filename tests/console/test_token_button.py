@@ -60,6 +60,7 @@ def test_a_token_is_made_and_lets_the_phone_in(
         device.fill("first-phone")
         make.click()
         expect(page.get_by_role("heading", name="Token of first-phone")).to_be_visible()
+        expect(page.get_by_text("Shown this once.")).to_be_visible()
         expect(make).to_have_count(0)
         token = page.locator("code.secret").inner_text()
         is_for_everybody(page)

@@ -58,10 +58,10 @@ export function Connect() {
       <section class="panel stack">
         <header><h2>Try it</h2></header>
         <div class="row low-row">
-          <${Text} label="Device" hint="1 to 64 of A-Z, a-z, 0-9, _ and -" wrong=${usable ? "" : "Such an id can't be a part of a topic."} value=${device} onValue=${named} spellcheck=${false} autocomplete="off" />
+          <${Text} label="Device" hint="1 to 64 of A-Z, a-z, 0-9, _\u00a0and\u00a0-" wrong=${usable ? "" : "Such an id can't be a part of a topic."} value=${device} onValue=${named} spellcheck=${false} autocomplete="off" />
           ${value.mqtt.access in logins && may("devices:write") && !login && html`<${Button} icon="key-round" disabled=${!usable} onClick=${ask}>${value.mqtt.access === "token" ? "Make a token for an hour" : "Show its password"}<//>`}
         </div>
-        ${login && html`<div><h3>${value.mqtt.access === "token" ? "Token" : "Password"} of ${login.username}</h3><div class="row"><code class="secret">${login.password}</code><${Copy} text=${login.password} /></div></div>`}
+        ${login && html`<div><h3>${value.mqtt.access === "token" ? "Token" : "Password"} of ${login.username}</h3><div class="row"><code class="secret">${login.password}</code><${Copy} text=${login.password} /></div>${value.mqtt.access === "token" && html`<p class="faint">Shown this once. It lasts for an hour, or until it is revoked.</p>`}</div>`}
         ${usable &&
         html`<${Lines} title="MQTT" text=${published(value.mqtt, device)} />
           <${Lines} title="HTTP" text=${posted(value.http, device)} />
