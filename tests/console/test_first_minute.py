@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from playwright.sync_api import Page, expect
 
 from tests.console.browsing import corner, opened
@@ -44,8 +46,12 @@ def test_a_drawn_zone_fires_an_offer(page: Page, node: Node) -> None:
         offered = page.locator(".feed li", has_text=f"Offer to {PHONE}")
         expect(offered.first).to_be_visible()
 
-        eventually(lambda: bool(receiver.events()), seconds=30, what="an offer at the receiver")
-        (event,) = receiver.events()
+        def offers() -> list[dict[str, Any]]:  # it hears of endpoints of other tests, too
+            ours = receiver.events()
+            return [each for each in ours if each["data"].get("campaign") == "first-minute"]
+
+        eventually(lambda: bool(offers()), seconds=30, what="an offer at the receiver")
+        (event,) = offers()
         assert event["data"]["offer"]["title"] == "Hello Aino, at My corner"
         assert receiver.unverified == []
 
