@@ -37,6 +37,20 @@ _SILENT_KEEPALIVES = 3
 ANSWER_S = 10.0
 """A broker that took the connection and says nothing for so long is asked anew."""
 
+ELECTED_S = 10.5
+"""So long after a node's death all sessions send again, what was not acknowledged included.
+
+When a node of a NATS cluster dies, the others elect who sends the messages of a session: after 4 to
+9 s. Who was elected sends new ones at once, and looks for unacknowledged ones 0.5 to 1.5 s later.
+So the session of a slot whose first message comes within this time is held on for it.
+"""
+
+AFTER_FIRST_S = 2.0
+"""So long after its first message who was elected has looked."""
+
+CHANGES_HANDS_S = 3.0
+"""A slot that was not given back clean changes hands so long after the death, or later."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -58,6 +72,7 @@ class Link:
         self._unanswered = 0
         self._last_attempt = time.monotonic()
         self._connected_s = 0.0
+        self._elected_s = float("-inf")
         self._connection = -1
         self._acknowledge: Any = None
         self.client = self._make_client()
@@ -94,7 +109,7 @@ class Link:
     def close(self) -> None:
         """Disconnect and end the network thread; a hung one is left behind, harmless."""
         self._closed = True
-        self.connected = False
+        self._note_loss()
         self.client.disconnect()
         closer = threading.Thread(target=self._end_loop, name="mqtt-closer", daemon=True)
         closer.start()
@@ -134,6 +149,11 @@ class Link:
         self.replace_because = reason
         self._source.wake.set()
 
+    def _note_loss(self) -> None:
+        if self.connected:
+            self._source.lost_s = time.monotonic()
+        self.connected = False
+
     # Called in paho's network thread.
 
     def _deliver(self, connection: int, frames: Sequence[Frame], wait_s: float) -> int:
@@ -143,8 +163,17 @@ class Link:
         if connection != self._connection:
             self._connection = connection
             self._acknowledge = partial(self._tell, connection)
+            self._note_first()
         source = self._source
         return source.intake.put(frames, self._acknowledge, timeout_s=wait_s, lane=source.lane)
+
+    def _note_first(self) -> None:
+        """Hold the session for longer, where who sends its messages may just have been elected."""
+        source, now_s = self._source, time.monotonic()
+        rest_s = min(AFTER_FIRST_S, self._elected_s - now_s)
+        if rest_s > 0:
+            source.intake.hold(rest_s, lane=source.lane, window=source.window)
+            source.held_until = max(self._connected_s + source.hold_s, now_s + rest_s)
 
     def _tell(self, connection: int, numbers: Sequence[int]) -> None:
         """Acknowledge messages; called by whoever committed them."""
@@ -189,11 +218,17 @@ class Link:
         source.connections += 1
         if again:
             metrics.mqtt_reconnects.inc()
-        if source.hold_s and (again or (flags.session_present and not source.clean)):
-            source.held_until = time.monotonic() + source.hold_s
-            source.intake.hold(source.hold_s, lane=source.lane, window=source.window)
-        self.connected = True
         self._connected_s = time.monotonic()
+        if source.hold_s and (again or (flags.session_present and not source.clean)):
+            source.held_until = self._connected_s + source.hold_s
+            source.intake.hold(source.hold_s, lane=source.lane, window=source.window)
+            if source.lane is not None:
+                self._elected_s = ELECTED_S + (
+                    source.lost_s if again else self._connected_s - CHANGES_HANDS_S
+                )
+                # who leaves before something came can't know what there is
+                source.held_until = max(source.held_until, self._elected_s)
+        self.connected = True
         source.fellows.accepted()
         tell = _log.info if source.lane is None else _log.debug
         tell(
@@ -253,7 +288,7 @@ class Link:
         _properties: Properties | None,
     ) -> None:
         del client
-        self.connected = False
+        self._note_loss()
         was_subscribed, self.subscribed = self.subscribed, False
         if self._closed:
             return

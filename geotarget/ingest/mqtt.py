@@ -111,6 +111,7 @@ class MqttSource:
         self.fellows = Fellows(mqtt5=mqtt5) if fellows is None else fellows
         self.connections = 0
         self.held_until = 0.0
+        self.lost_s = float("-inf")
         self.short_lives = 0
         self.disowned = False
         self.pausing = threading.Event()
@@ -179,6 +180,11 @@ class MqttSource:
     def connected(self) -> bool:
         """Whether the broker has accepted the connection."""
         return self._link is not None and self._link.connected
+
+    @property
+    def reached_s(self) -> float:
+        """When it was connected last, by the monotonic clock: now, if it is."""
+        return time.monotonic() if self.connected else self.lost_s
 
     @property
     def unacknowledged(self) -> int:

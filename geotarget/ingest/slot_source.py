@@ -101,6 +101,12 @@ class SlotSource:
         """Whether the broker has accepted one of the sessions at least."""
         return any(session.connected for session in list(self._sessions.values()))
 
+    @property
+    def reached_s(self) -> float:
+        """When one of the sessions was connected last, by the monotonic clock."""
+        sessions = list(self._sessions.values())
+        return max((session.reached_s for session in sessions), default=float("-inf"))
+
     def knock(self) -> str:
         """Return why the broker does not let us in, empty when it does; no slot is touched."""
         return knock(self.broker, tls=self._options["tls"])

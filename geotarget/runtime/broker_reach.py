@@ -18,13 +18,13 @@ from enum import Enum, auto
 
 from geotarget.ingest import SlotSource
 
-AWAY_S = 4.0
+AWAY_S = 3.5
 """So long without one connection, and slots go to others.
 
-Sessions try again after 0.25, 0.75, 1.75 and 3.75 s: a broker that is back within that has lost
-nobody his slots. With the hold of whoever takes them over it makes 8 to 10 s, what a worker's death
-may cost as well. Where a broker is away for longer for everybody nothing is lost by it: sessions
-that come back after a break are held just the same.
+Sessions try again after 0.25 s and then every half second (`paho_polling.OFTEN_S`): a broker that
+is back within 3 s has lost nobody his slots. With the hold of whoever takes them over it makes 8 s,
+what a worker's death may cost as well. Where a broker is away for longer for everybody nothing is
+lost by it: sessions that come back after a break are held just the same.
 """
 
 ANSWERED_S = 3.0
@@ -89,6 +89,7 @@ class BrokerReach:
             self._reached_s, self._connected, self.trouble = now_s, True, ""
             self._rest_s, self._not_before_s = 0.0, float("-inf")
             return Reach.THERE
+        self._reached_s = max(self._reached_s, self._source.reached_s)
         if self._source.owned:
             if now_s - before_s > FROZEN_S:  # sessions had no time to come back meanwhile
                 self._reached_s = now_s
@@ -105,6 +106,11 @@ class BrokerReach:
             return Reach.AWAY
         self._reached_s, self._connected = self._now_s(), False
         return Reach.THERE
+
+    @property
+    def due_in_s(self) -> float:
+        """In how many seconds an UNSURE becomes an AWAY, if nothing happens meanwhile."""
+        return self._reached_s + self._away_s - self._now_s()
 
     def gave_up(self) -> None:
         """Note that slots were given back.

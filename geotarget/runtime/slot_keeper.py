@@ -7,6 +7,9 @@ goes, whoever takes it has read its devices before the session is connected. Aft
 leaves anything: the lease runs out, and the pings of the slot are held until the broker has sent
 again what was not acknowledged. Who does not reach the broker any more gives back everything, and
 takes something again when it answers (`broker_reach`).
+
+Where the database sends notices, slots that were given back are taken at once; otherwise with the
+next look.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from geotarget.ingest.slots import ALL_SLOTS, slot_of
 from geotarget.owned_slots import OwnedSlots
 from geotarget.runtime.broker_reach import AWAY_S, BrokerReach, Reach
 from geotarget.store import Standing, Store, Taken
+from geotarget.store.notices import Deaf, Listening
 
 log = structlog.get_logger(__name__)
 
@@ -81,12 +85,15 @@ class SlotKeeper:
         self._owner = owner
         self._among = frozenset(among)
         self._stopping = threading.Event()
+        self._wake = threading.Event()
+        self._listening: Listening = Deaf()
         self._draining = threading.Event()
         self._trouble = "no slots were taken yet"
         self._source: SlotSource | None = None
         self._away_s = away_s
         self._reach: BrokerReach | None = None
         self._is_away = False
+        self._is_unsure = False
         self._thread = threading.Thread(target=self._run, name="slot-keeper", daemon=True)
 
     def start(self, source: SlotSource) -> None:
@@ -97,6 +104,7 @@ class SlotKeeper:
         self._source = source
         self._reach = BrokerReach(source, away_s=self._away_s)
         self._owned.disown = source.disown
+        self._listening = self._store.on_slots_released(self._wake.set)
         self._thread.start()
 
     def only_renew(self) -> None:
@@ -112,18 +120,25 @@ class SlotKeeper:
             The database can't be written; the leases run out by themselves.
         """
         self._stopping.set()
+        self._wake.set()
         if self._thread.ident is not None:
             self._thread.join()
-        self._store.release_slots(self._owner, self._owned.epochs, clean)
+        self._listening.stop()
+        # First this: whoever takes the slots then counts how many are left to share them.
         self._store.leave_workers(self._owner)
+        self._store.release_slots(self._owner, self._owned.epochs, clean)
 
     def health(self) -> tuple[bool, str]:
         """Tell whether the leases can be kept, and why not."""
         return not self._trouble, self._trouble
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             started = time.monotonic()
+            self._wake.clear()  # what is given back from here on makes another tick
+            if self._stopping.is_set():
+                return
+            self._is_unsure = False
             try:
                 more = self._tick()
             except (StoreError, LateError) as error:
@@ -135,7 +150,10 @@ class SlotKeeper:
                 self._trouble = f"the slots can't be kept: {type(error).__name__}, see the log"
                 log.exception("keeping the slots failed; trying again")
             if not more:
-                self._stopping.wait(max(0.0, started + TICK_S - time.monotonic()))
+                wait_s = started + TICK_S - time.monotonic()
+                if self._is_unsure and self._reach is not None:
+                    wait_s = min(wait_s, self._reach.due_in_s)
+                self._wake.wait(max(0.0, wait_s))
 
     def _tick(self) -> bool:
         """Renew, and take or give back some; tell whether there is more to do at once."""
@@ -144,6 +162,7 @@ class SlotKeeper:
         if reach is Reach.AWAY:
             self._go_away()
             return False
+        self._is_unsure = reach is Reach.UNSURE and not self._draining.is_set()
         self._is_away = False
         standing = self._store.renew_slots(self._owner, lease_ms=round(LEASE_S * 1000))
         self._drop_lost(standing)
@@ -178,11 +197,11 @@ class SlotKeeper:
         if self._is_away:
             return
         going = self._owned.epochs.keys() | self._source.owned
+        self._store.leave_workers(self._owner)
         if going:
             log.warning("the broker is not reached, slots go to others", slots=len(going))
             self._give_back(going)
             self._reach.gave_up()
-        self._store.leave_workers(self._owner)
         self._is_away = True
 
     def _share(self, workers: int) -> int:

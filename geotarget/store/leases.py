@@ -19,6 +19,7 @@ from geotarget.errors import StoreError
 from geotarget.store import live, schema
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
+from geotarget.store.notices import SLOTS, Listening, notify
 from geotarget.store.opening import open_database
 
 _CLOCK = """
@@ -221,10 +222,21 @@ class Leases:
 
     def release_slots(self, owner: str, held: Mapping[int, int], clean: Collection[int]) -> None:
         """Give slots back; those of `clean` need not be held by whoever takes them next."""
+        if not held:
+            return
         with self._database.write(alone=False) as connection:
             cursor = cursor_of(connection)
             for slot, epoch in sorted(held.items()):
                 cursor.execute(_RELEASE, (slot in clean, slot, owner, epoch))
+            notify(connection, SLOTS)
+
+    def on_slots_released(self, look: Callable[[], None]) -> Listening:
+        """Call `look` in a thread of its own when somebody has given slots back.
+
+        As far as the database can tell (`notices`): look now and then all the same. `look` must
+        not raise. To be stopped before the store is closed.
+        """
+        return self._database.listen([SLOTS], lambda _channel: look())
 
     def leave_workers(self, owner: str) -> None:
         """Say that a worker is gone, so that the others share its slots at once."""

@@ -6,9 +6,10 @@ after every time that the connection was away. PostgreSQL has them (`LISTEN`, `N
 them with the commit of the transaction that they were said in, and never when that is undone.
 SQLite has none: there, all look by themselves.
 
-Costs: one connection a process, which sleeps. From the commit to the listener some 2 ms. A commit
-with a notice takes a lock of the whole server for its time, so they are for what changes now and
-then; a notice in every batch of pings would make the batches of all slots queue.
+Costs: one connection a process, which sleeps; a worker with slots has two. From the commit to the
+listener some 2 ms. A commit with a notice takes a lock of the whole server for its time, so they
+are for what changes now and then; a notice in every batch of pings would make the batches of all
+slots queue.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ import sqlalchemy as sa
 
 CATALOG = "geotarget_catalog"
 """Zones, campaigns, audiences or endpoints have changed."""
+
+SLOTS = "geotarget_slots"
+"""A worker has given slots back."""
 
 
 def notify(connection: sa.Connection, channel: str) -> None:

@@ -6,8 +6,9 @@ they may do to each other (`turn_locks`): so caps and budgets are exact with any
 processes, as on SQLite. Readers see one state throughout (REPEATABLE READ) and never wait.
 
 A process that freezes inside a transaction would hold all others up. The server ends such a session
-after `FROZEN_S` seconds, and that of a machine that went away after about as long: its transaction
-is undone, and the next in the queue goes on.
+after `FROZEN_S` seconds (a worker's turn after `TURN_FROZEN_S`, because others can't take its slots
+before), and that of a machine that went away after about as long: its transaction is undone, and
+the next in the queue goes on.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -34,16 +36,17 @@ OLDEST = 14
 FROZEN_S = 5
 """A transaction whose process says nothing for so long is undone by the server, seconds."""
 
+TURN_FROZEN_S = 3
+"""The same for turns of workers with slots: whoever is silent for that long has lost its lease."""
+
 WRITER = 0x67656F74
 """The advisory lock of writers: `geot`."""
 
 CONNECTIONS_KEPT, CONNECTIONS_MORE = 4, 28
 
 _CONNECT_S = 5
-_SESSION = (
-    f"-c idle_in_transaction_session_timeout={FROZEN_S}s -c client_encoding=UTF8 -c TimeZone=UTC "
-    "-c jit=off"
-)
+_FROZEN = "idle_in_transaction_session_timeout"
+_SESSION = f"-c {_FROZEN}={FROZEN_S}s -c client_encoding=UTF8 -c TimeZone=UTC -c jit=off"
 _KEPT_ALIVE = {
     "keepalives_idle": 3,
     "keepalives_interval": 1,
@@ -136,11 +139,12 @@ class PostgresDatabase(Database):
     @contextmanager
     def turn(self) -> Iterator[sa.Connection]:
         """Give a connection whose turn it is, beside those of others; see `Database.turn`."""
-        with self._queued(sa.func.pg_advisory_xact_lock_shared(WRITER)) as connection:
+        frozen = sa.func.set_config(_FROZEN, f"{TURN_FROZEN_S}s", sa.true())
+        with self._queued(sa.func.pg_advisory_xact_lock_shared(WRITER), frozen) as connection:
             yield connection
 
     @contextmanager
-    def _queued(self, lock: sa.Function[None]) -> Iterator[sa.Connection]:
+    def _queued(self, *first: sa.Function[Any]) -> Iterator[sa.Connection]:
         """Give a connection that has taken a lock first; threads of one process come in turn."""
         if not self._turnstile.enter(self.busy_s):
             raise StoreError(
@@ -152,7 +156,7 @@ class PostgresDatabase(Database):
                 self._check_open()
                 with self._engine.connect() as connection, connection.begin():
                     _give_cursors(connection)
-                    connection.execute(sa.select(lock))
+                    connection.execute(sa.select(*first))
                     yield connection
         finally:
             self._turnstile.leave()
@@ -209,7 +213,7 @@ class PostgresDatabase(Database):
             case errors.IdleInTransactionSessionTimeout():
                 return (
                     f"the database {self.name} undid a transaction that had said nothing for "
-                    f"{FROZEN_S} s; nothing was written, try again"
+                    "seconds; nothing was written, try again"
                 )
             case errors.DiskFull() | errors.OutOfMemory():
                 return f"the database {self.name} has no room left: {_first_line(cause)}"

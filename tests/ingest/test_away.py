@@ -210,6 +210,7 @@ class Answering:
 
     def __init__(self) -> None:
         self.connected = False
+        self.reached_s = float("-inf")
         self.owned: frozenset[int] = frozenset()
         self.knocks = 0
 
@@ -260,6 +261,21 @@ def test_who_was_frozen_waits_anew() -> None:
         now[0] += 1.0
         seconds += 1
     assert seconds == 9
+
+
+def test_the_time_counts_from_the_loss() -> None:
+    """Not from the last look before it; until then whoever looks knows when to look again."""
+    source, now = Answering(), [100.0]
+    reach = BrokerReach(source, away_s=3.0, now_s=lambda: now[0])  # type: ignore[arg-type]
+    source.connected, source.owned = True, ALL_SLOTS
+    assert reach.look() is Reach.THERE
+    source.connected, source.reached_s = False, 100.5
+    now[0] = 101.0
+    assert (reach.look(), reach.due_in_s) == (Reach.UNSURE, 2.5)
+    now[0] = 103.25
+    assert (reach.look(), reach.due_in_s) == (Reach.UNSURE, 0.25)
+    now[0] = 103.5
+    assert reach.look() is Reach.AWAY
 
 
 def test_knocking_touches_no_session(

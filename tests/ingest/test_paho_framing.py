@@ -7,6 +7,7 @@ import os
 import resource
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -197,6 +198,45 @@ def test_a_stopped_client_keeps_no_descriptor(kind: type[Any]) -> None:
             client.loop_stop()
         assert [-1, -1, -1] == [each.fileno() for each in ours]
         client.acknowledge(0, [1])  # of a connection that has ended: nothing happens
+
+
+class Unreachable:
+    """A client that tries to connect to a port where nobody listens."""
+
+    def __init__(self, first_s: float, longest_s: float) -> None:
+        self.failed = threading.Semaphore(0)
+        self.client = paho_polling.PollingClient()
+        # paho types whole seconds, and computes with any number.
+        self.client.reconnect_delay_set(first_s, longest_s)  # type: ignore[arg-type]
+        self.client.on_connect_fail = lambda *_: self.failed.release()
+        self.client.connect_async("127.0.0.1", 1)
+        self.client.loop_start()
+
+    def stop(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def test_attempts_come_often_at_first() -> None:
+    """Each wait twice the one before would make 40 s of these ten."""
+    client = Unreachable(0.04, 60.0)
+    began = time.monotonic()
+    try:
+        assert all(client.failed.acquire(timeout=20.0) for _ in range(11))
+        assert time.monotonic() - began < 20.0
+    finally:
+        client.stop()
+
+
+def test_who_leaves_does_not_wait_for_the_next_attempt() -> None:
+    """Where paho itself sleeps for a second at a time: six would take six."""
+    clients = [Unreachable(60.0, 60.0) for _ in range(6)]
+    for client in clients:
+        assert client.failed.acquire(timeout=20.0)
+    began = time.monotonic()
+    for client in clients:
+        client.stop()
+    assert time.monotonic() - began < 3.0
 
 
 def test_without_a_name_paho_waits_as_it_always_did(

@@ -248,6 +248,35 @@ def test_a_killed_process_is_succeeded(
     assert {slot_of(device) // 32 for device, _ in before} == {0}
 
 
+def test_what_comes_first_after_a_silence_is_held(
+    place: Place, work: Callable[..., Worker], make_phone: Callable[..., Phone],
+    eventually: Eventually,
+) -> None:  # fmt: skip
+    """Who sends the messages of a session may just have been elected: older ones come behind.
+
+    Until something has come nobody knows what there is, so who leaves does not leave it clean.
+    """
+    device = DEVICES[0]
+    slot = slot_of(device)
+    quiet = next(each for each in ALL_SLOTS if each != slot)
+    one = work([slot, quiet], clean=False)
+    over_s = time.monotonic() + one.source._sessions[slot].hold_s
+    eventually(lambda: time.monotonic() > over_s)
+    phone = make_phone(place.real.port, login=place.login)
+    for second in (2, 1):
+        phone.publish(place.topic(device), ping(second))
+        phone.settle(3 - second)
+    eventually(lambda: one.done == [(device, 1), (device, 2)])
+    eventually(lambda: one.source._sessions[slot].unacknowledged == 0)
+    assert one.source.release([slot, quiet]) == {slot}
+    again = work([slot])
+    for second in (4, 3):
+        phone.publish(place.topic(device), ping(second))
+        eventually(lambda n=5 - second: len(again.done) == n)
+    assert again.done == [(device, 4), (device, 3)]
+    assert again.source.release([slot]) == {slot}
+
+
 def test_no_slots_is_fine(work: Any, eventually: Eventually) -> None:
     """A worker that waits for slots is healthy, and stops cleanly."""
     here = work(())

@@ -95,6 +95,25 @@ def test_a_listener_that_was_cut_off_looks_once_it_is_back(
         listening.stop()
 
 
+def test_slots_that_were_given_back_are_heard_of(stores: tuple[Store, Store]) -> None:
+    """Once for all of them; who had none tells nobody."""
+    mine, theirs = stores
+    mine.prepare_slots(range(4), lambda _: 0)
+    heard: queue.Queue[int] = queue.Queue()
+    listening = mine.on_slots_released(
+        lambda: heard.put(sum(lease.owner == "a" for lease in mine.slot_leases()))
+    )
+    try:
+        assert heard.get(timeout=60) == 0  # after the connection
+        taken = theirs.take_slots("a", among=range(4), most=4, lease_ms=60_000)
+        theirs.release_slots("a", {}, clean=())
+        theirs.release_slots("a", {each.slot: each.epoch for each in taken[:3]}, clean=())
+        assert heard.get(timeout=PROMPT_S) == 1
+        assert heard.empty()
+    finally:
+        listening.stop()
+
+
 def test_nobody_listens_where_there_are_no_notices() -> None:
     """SQLite: whoever follows looks now and then."""
     asked = threading.Event()

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from records import at, batch, square, transition
 
 from geotarget.errors import StoreError
+from geotarget.runtime.slot_keeper import LEASE_S
 from geotarget.store import Store, current_revision, migrate, shown_url
-from geotarget.store.postgres import FROZEN_S
+from geotarget.store.postgres import FROZEN_S, TURN_FROZEN_S, PostgresDatabase
 from tests.postgres_server import SECRET_KEY, PostgresServer, programs
 
 DEADLINE_S = 60
@@ -27,6 +29,7 @@ HOLDER = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from geotarget.errors import StoreError
+from geotarget.runtime.slot_keeper import LEASE_S
 from geotarget.store import Store
 from records import batch
 
@@ -170,7 +173,7 @@ def test_a_frozen_process_holds_others_up_for_a_moment_only(url: str) -> None:
             child.send_signal(signal.SIGSTOP)
             started = time.monotonic()
             store.write_batch(batch(8))
-            assert time.monotonic() - started < FROZEN_S + 5
+            assert time.monotonic() - started < TURN_FROZEN_S + 5
             child.send_signal(signal.SIGCONT)
             out, _ = child.communicate("go\n", timeout=DEADLINE_S)
         finally:
@@ -182,6 +185,21 @@ def test_a_frozen_process_holds_others_up_for_a_moment_only(url: str) -> None:
         assert "goes on" == after
         assert [9, 8] == written(store)
         assert transition(7) not in store.transitions_page().items
+
+
+def test_a_turn_may_be_silent_for_as_long_as_a_lease_lasts(url: str) -> None:
+    """Its own setting, which ends with it: other transactions may be silent for longer."""
+    database = PostgresDatabase(sa.make_url(url))
+    asked = sa.text("SELECT current_setting('idle_in_transaction_session_timeout')")
+    try:
+        for _ in range(2):
+            with database.turn() as connection:
+                assert connection.scalar(asked) == f"{TURN_FROZEN_S}s"
+            with database.write() as connection:
+                assert connection.scalar(asked) == f"{FROZEN_S}s"
+    finally:
+        database.close()
+    assert TURN_FROZEN_S <= LEASE_S < FROZEN_S
 
 
 def let_in_by_password(server: PostgresServer) -> None:
