@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ import sqlalchemy as sa
 from records import at, batch
 
 from geotarget.model import Endpoint
-from geotarget.store import Store
+from geotarget.store import Keep, Store
+from geotarget.store.database import wall_clock_ms
+from geotarget.store.partitions import DAY_MS
 from tests.conftest import REPOSITORY
 from tests.postgres_server import SECRET_KEY, drop_database, make_database, programs
 
@@ -43,25 +46,24 @@ def tools() -> Path:
     return Path(found).parent
 
 
-def test_the_guides_dump_is_a_backup(
-    database: str, postgres_url: str, tools: Path, tmp_path: Path
-) -> None:
-    """Everything is there again, secrets open, what waits can be sent, the audit log is whole."""
-    with Store.open(database, secret_key=SECRET_KEY, now_ms=lambda: at(200)) as store:
-        store.put_endpoint(Endpoint("crm", "https://crm.example/hooks", SECRET), by="ops")
-        for number in range(5):
-            store.write_batch(batch(number))
-        before = store.counts(), store.transitions_page().items, store.endpoints()
-        digest = store.verify_audit().digest
+def the_guides(first_word: str) -> str:
+    """Return the commands of the guide that begin with a word."""
     (commands,) = (
         each
         for each in re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
-        if each.startswith("pg_dump")
+        if each.startswith(first_word)
     )
+    return commands
+
+
+def shell(
+    commands: str, database: str, tools: Path, folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run commands in a folder, with a database as the guide's."""
     server = sa.make_url(database)
-    done = subprocess.run(
-        ["bash", "-euc", commands],
-        cwd=tmp_path,
+    return subprocess.run(
+        ["bash", "-euc", "set -o pipefail\n" + commands],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -74,6 +76,19 @@ def test_the_guides_dump_is_a_backup(
             "PGPASSWORD": str(server.password or ""),
         },
     )
+
+
+def test_the_guides_dump_is_a_backup(
+    database: str, postgres_url: str, tools: Path, tmp_path: Path
+) -> None:
+    """Everything is there again, secrets open, what waits can be sent, the audit log is whole."""
+    with Store.open(database, secret_key=SECRET_KEY, now_ms=lambda: at(200)) as store:
+        store.put_endpoint(Endpoint("crm", "https://crm.example/hooks", SECRET), by="ops")
+        for number in range(5):
+            store.write_batch(batch(number))
+        before = store.counts(), store.transitions_page().items, store.endpoints()
+        digest = store.verify_audit().digest
+    done = shell(the_guides("pg_dump"), database, tools, tmp_path)
     assert done.returncode == 0, done.stderr
     with Store.open(
         f"{postgres_url}/geotarget_new",
@@ -88,3 +103,60 @@ def test_the_guides_dump_is_a_backup(
         assert 5 == len(store.claim(now_ms=2**50, limits={"crm": 10}, lease_ms=60_000))
         store.write_batch(batch(9))
         assert 6 == store.counts().transitions
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that a dump says of a database: its tables, and their rows in any order.
+
+    Whose the schema is, is left out: the first user's of the server before, whoever made it after.
+    """
+
+    tables: list[str]
+    rows: list[str]
+
+    @classmethod
+    def of(cls, database: str, tools: Path, folder: Path) -> Contents:
+        parts = (
+            shell(f'pg_dump --no-owner {part} "$DSN"', database, tools, folder).stdout.splitlines()
+            for part in ("--schema-only", "--data-only --inserts")
+        )
+        tables, rows = (
+            [
+                line
+                for line in said
+                if line and not re.match(r"--|\\|(CREATE|COMMENT ON) SCHEMA", line)
+            ]
+            for said in parts
+        )
+        return cls(tables, sorted(rows))
+
+
+def test_the_guide_puts_a_dump_into_the_place_of_what_is_there(
+    database: str, tools: Path, tmp_path: Path
+) -> None:
+    """Days were dropped and made since: what came is gone, what was is back. `--clean` can't."""
+    with Store.open(database, secret_key=SECRET_KEY, now_ms=lambda: at(200)) as store:
+        for number in range(5):
+            store.write_batch(batch(number))
+    dumped = Contents.of(database, tools, tmp_path)
+    assert len([line for line in dumped.rows if "INTO public.transition" in line]) == 5
+    assert shell('pg_dump -Fc -f geotarget.dump "$DSN"', database, tools, tmp_path).returncode == 0
+    later_ms = wall_clock_ms() + 4 * DAY_MS
+    with Store.open(database, secret_key=SECRET_KEY, now_ms=lambda: later_ms) as store:
+        assert [step.rows for step in store.drop_old(Keep(history=1))] == [5, 5]
+        store.write_batch(batch(8))
+    before = Contents.of(database, tools, tmp_path)
+    assert before.tables != dumped.tables
+    for how, stays in (("--single-transaction", True), ("--exit-on-error", False)):
+        clean = f'pg_restore --clean --if-exists {how} --no-owner --dbname="$DSN" geotarget.dump'
+        done = shell(clean, database, tools, tmp_path)
+        assert done.returncode == 1
+        assert "cannot drop inherited constraint" in done.stderr
+        assert (Contents.of(database, tools, tmp_path) == before) is stays
+    done = shell(the_guides("{ echo"), database, tools, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert Contents.of(database, tools, tmp_path) == dumped
+    with Store.open(database, migrate=False, secret_key=SECRET_KEY) as store:
+        store.write_batch(batch(9))
+        assert store.counts().transitions == 6
