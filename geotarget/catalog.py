@@ -318,8 +318,19 @@ class Catalog:
 
     # -- audiences --------------------------------------------------------------------------
 
-    def put_audience(self, audience: Audience, *, by: str = "") -> Audience:
+    def put_audience(
+        self,
+        audience: Audience,
+        *,
+        by: str = "",
+        only_if: Callable[[int], bool] = lambda _revision: True,
+    ) -> Audience:
         """Check and store an audience; campaigns that name it ask the new rule from now on.
+
+        Parameters
+        ----------
+        audience, by, only_if
+            As `Store.put_audience` has them.
 
         Returns
         -------
@@ -328,12 +339,12 @@ class Catalog:
 
         Raises
         ------
-        InvalidAudience
-            Its rule can't be read, with the column.
+        Outdated, InvalidAudience
+            `only_if` said no; its rule can't be read, with the column.
         """
         validate_audience(audience.rule, path="$.rule")
         with self._lock:
-            stored = self._store.put_audience(audience, by=by)
+            stored = self._store.put_audience(audience, by=by, only_if=only_if)
             self.refresh()
         return stored
 

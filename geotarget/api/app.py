@@ -128,7 +128,7 @@ def table(limits: Limits, *, open_metrics: bool = False) -> tuple[Row, ...]:
         post("/v1/audiences:count", audiences.count_audience, s.AUDIENCES_READ, small),
         get("/v1/audiences:attributes", audiences.list_attributes, s.AUDIENCES_READ),
         get("/v1/audiences/{id:path}", audiences.get_audience, s.AUDIENCES_READ),
-        put("/v1/audiences/{id:path}", audiences.put_audience, s.AUDIENCES_WRITE, small),
+        put("/v1/audiences/{id:path}", audiences.put_audience, s.AUDIENCES_WRITE, small, (412,)),
         gone("/v1/audiences/{id:path}", audiences.delete_audience, s.AUDIENCES_WRITE, None, (409,)),
         get("/v1/profiles:purposes", purposes.list_purposes, s.PROFILES_READ),
         get("/v1/profiles", profiles.seek_profiles, s.PROFILES_READ),

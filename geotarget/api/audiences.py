@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.requests import Request
+from starlette.responses import Response
 
 from geotarget.api.auth import Scope
+from geotarget.api.preconditions import OnlyIf, etag
 from geotarget.api.services import Here, Who
 from geotarget.api.values import Cursor, Document, Id, Limit, Line, Name, Page
 from geotarget.errors import InvalidInput, NotFound, Problem
@@ -165,22 +167,31 @@ def list_audiences(here: Here, limit: Limit = 100, cursor: Cursor = None) -> Aud
     return AudiencePage(items=[AudienceAnswer.of(each) for each in page.items], next=page.next)
 
 
-def get_audience(id: Id, here: Here) -> AudienceAnswer:
+def get_audience(id: Id, here: Here, response: Response) -> AudienceAnswer:
     """Show one audience.
 
-    With its rule.
+    With its rule. The header `ETag` is the revision, to be sent back in `If-Match` with a change.
     """
     audience = here.services.store.audience(id)
     if audience is None:
         raise NotFound("audience", id)
+    response.headers["ETag"] = etag(audience.revision)
     return AudienceAnswer.of(audience)
 
 
-def put_audience(id: Id, document: AudienceDocument, here: Here, who: Who) -> AudienceAnswer:
+def put_audience(
+    id: Id,
+    document: AudienceDocument,
+    here: Here,
+    who: Who,
+    only_if: OnlyIf,
+    response: Response,
+) -> AudienceAnswer:
     """Create or replace an audience.
 
     The rule is checked with its types: what is wrong is named with its column. Campaigns that name
-    the audience ask the new rule from then on.
+    the audience ask the new rule from then on. With `If-Match` it replaces only the revision that
+    was looked at: 412 tells who stored another one, and when.
     """
     stored = here.services.catalog.put_audience(
         Audience(
@@ -190,7 +201,9 @@ def put_audience(id: Id, document: AudienceDocument, here: Here, who: Who) -> Au
             description=document.description,
         ),
         by=who,
+        only_if=only_if,
     )
+    response.headers["ETag"] = etag(stored.revision)
     return AudienceAnswer.of(stored)
 
 

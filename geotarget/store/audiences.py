@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from geotarget.errors import Outdated
 from geotarget.model import Audience
 from geotarget.store.audit import note
-from geotarget.store.database import Database, wall_clock_ms
+from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.pages import Page, check_limit, cut, read_cursor
 from geotarget.store.targeting_tables import audience as _audience
 from geotarget.store.zones import raise_revision
@@ -26,6 +28,14 @@ _COLUMNS = (
     _audience.c.description,
     _audience.c.revision,
 )
+_STORED = """
+SELECT actor, at_ms, json_extract(detail, '$.revision') FROM audit
+WHERE action = 'audience.put' AND subject = ? ORDER BY seq DESC LIMIT 1
+"""
+
+
+def _always(_revision: int) -> bool:
+    return True
 
 
 class Audiences:
@@ -43,18 +53,31 @@ class Audiences:
         self._database = database
         self._now_ms = now_ms
 
-    def put_audience(self, audience: Audience, *, by: str = "") -> Audience:
+    def put_audience(
+        self, audience: Audience, *, by: str = "", only_if: Callable[[int], bool] = _always
+    ) -> Audience:
         """Store an audience; one that is stored just so keeps its revision.
 
-        `by` is who did it, for the audit log; empty keeps it out of there.
+        Parameters
+        ----------
+        audience
+            Its revision is given here.
+        by
+            Who does it, for the audit log; empty keeps it out of there.
+        only_if
+            Asked in the transaction of the change: hears the revision that is stored, 0 for none.
 
         Raises
         ------
+        Outdated
+            `only_if` said no; says who stored what is there, and when.
         StoreError
             Nothing is stored.
         """
         with self._database.write() as connection:
             stored = _find(connection, audience.id)
+            if not only_if(0 if stored is None else stored.revision):
+                raise Outdated(_who_was_first(connection, audience.id, stored))
             if stored is not None and replace(audience, revision=stored.revision) == stored:
                 return stored
             audience = replace(audience, revision=raise_revision(connection))
@@ -109,6 +132,18 @@ class Audiences:
         with self._database.read() as connection:
             rows = list(connection.execute(query))
         return cut(rows, limit, list="audience", place=0, make=_audience_of)
+
+
+def _who_was_first(connection: sa.Connection, id: str, stored: Audience | None) -> str:
+    """Say how an audience stands, to who thought that it stood otherwise."""
+    if stored is None:
+        return f"there is no audience {id!r}"
+    said = f"audience {id!r} is at revision {stored.revision}"
+    noted = cursor_of(connection).execute(_STORED, (id,)).fetchone()
+    if noted is None or noted[2] != stored.revision:
+        return said  # whoever stored it kept it out of the log
+    at = datetime.fromtimestamp(noted[1] / 1000, UTC).isoformat(" ", "seconds")
+    return f"{said}, stored by {noted[0]!r} at {at.replace('+00:00', 'Z')}"
 
 
 def _find(connection: sa.Connection, id: str) -> Audience | None:

@@ -204,6 +204,55 @@ def test_two_people_do_not_overwrite_each_other(
     mine.close()
 
 
+def test_two_people_do_not_overwrite_each_others_audience(
+    context: BrowserContext, node: Node, ready: Receiver
+) -> None:
+    """The same question as at a campaign: load theirs, insist, or make it again."""
+    path = "/v1/audiences/flow-shared"
+
+    def theirs(name: str) -> None:
+        node.put(path, {"rule": "profile.tier == 'blue'", "name": name})
+
+    node.put(path, {"rule": "profile.tier == 'gold'", "name": "Shared"})
+    page = context.new_page()  # the browser notes the refusal as an error
+    opened(page, "campaigns/new")
+    section(page, "Audience").get_by_role("button", name="Change or delete named audiences").click()
+    page.get_by_role("button", name="Change: Shared").click()
+    name = page.get_by_role("dialog").get_by_label("Name", exact=True)
+    save = page.get_by_role("dialog").get_by_role("button", name="Save", exact=True)
+    first = page.get_by_role("dialog", name="Somebody else was first")
+    name.fill("Mine")
+    theirs("Theirs")
+    save.click()
+    expect(first).to_contain_text("stored by")
+    expect(first.get_by_label("What changed in version")).to_contain_text("'blue'")
+    first.get_by_role("button", name="Keep editing").click()
+    expect(name).to_have_value("Mine")
+    save.click()
+    first.get_by_role("button", name="Load theirs").click()
+    expect(name).to_have_value("Theirs")
+    name.fill("Agreed")
+    save.click()
+    expect(page.get_by_role("button", name="Change: Agreed")).to_be_visible()
+
+    page.get_by_role("button", name="Change: Agreed").click()
+    name.fill("Insisted")
+    theirs("Theirs again")
+    save.click()
+    first.get_by_role("button", name="Save mine over it").click()
+    expect(page.get_by_role("button", name="Change: Insisted")).to_be_visible()
+    assert node.call("GET", path)[1]["name"] == "Insisted"
+
+    page.get_by_role("button", name="Change: Insisted").click()
+    assert node.call("DELETE", path)[0] == 204
+    save.click()
+    gone = page.get_by_role("dialog", name="Somebody has deleted this audience")
+    gone.get_by_role("button", name="Make it again").click()
+    expect(page.get_by_role("button", name="Delete: Insisted")).to_be_visible()
+    assert node.call("DELETE", path)[0] == 204
+    page.close()
+
+
 def test_pausing_and_deleting_can_be_undone(page: Page, node: Node, ready: Receiver) -> None:
     """Each is one click from the list, and one click back; an end too."""
     told = campaign("flow-receiver", name="Short lived", trigger={"zones": {"ids": ["flow"]}})

@@ -1,17 +1,20 @@
 // Named audiences: keeping a rule under a name, and changing or deleting what is kept.
 
 import { html, useState } from "../vendor/preact.js";
-import { all, piece, put, remove } from "../api.js";
+import { all, get, piece, put, remove, seen } from "../api.js";
 import { many } from "../format.js";
 import { Area, Button, Dialog, Name, Text, Trouble, useAnswer, Waiting } from "../parts/parts.js";
 import { complain, say } from "../parts/toasts.js";
 import { Spot } from "./audience-spot.js";
 import { Wrong } from "./campaign-draft.js";
+import { Changes } from "./campaign-versions.js";
+import { Clashing } from "./clash.js";
 import { idOf } from "./zone-form.js";
 
 const address = (id) => `/v1/audiences/${piece(id)}`;
 const written = ({ rule, name, description }) => ({ rule, name, description });
 const called = ({ id, name }) => name || id;
+const sentence = (said) => `${said[0].toUpperCase()}${said.slice(1)}.`;
 
 /** Keeps the rule of a campaign under a name. */
 export function Naming({ rule, taken, onClose, onSaved }) {
@@ -20,16 +23,18 @@ export function Naming({ rule, taken, onClose, onSaved }) {
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
   const id = typed.trim() || idOf(name);
-  const exists = taken.some((each) => each.id === id);
+  const [found, setFound] = useState(""); // an id that somebody else took meanwhile
+  const exists = id !== "" && (id === found || taken.some((each) => each.id === id));
   const wrong = new Wrong(error?.errors || []);
   const save = async () => {
     if (!id || exists) return;
     setBusy(true);
     setError(null);
     try {
-      onSaved(await put(address(id), { rule, name: name.trim() }));
+      onSaved(await put(address(id), { rule, name: name.trim() }, seen(0)));
     } catch (refused) {
-      setError(refused);
+      if (refused.status === 412) setFound(id);
+      else setError(refused);
       setBusy(false);
     }
   };
@@ -56,7 +61,7 @@ export function Keeping({ audiences, again, onClose }) {
   const erase = async (audience) => {
     try {
       await remove(address(audience.id));
-      const back = () => put(address(audience.id), written(audience)).then(again, complain);
+      const back = () => put(address(audience.id), written(audience), seen(0)).then(again, complain);
       say(`The audience ${called(audience)} was deleted.`, { undo: back });
     } catch (error) {
       complain(error);
@@ -87,31 +92,62 @@ export function Keeping({ audiences, again, onClose }) {
   <//>`;
 }
 
-function Changing({ audience, users, again, onClose }) {
+const FIELDS = [["Name", "name"], ["Description", "description"], ["The rule (CEL)", "rule"]];
+
+/** What somebody else made of it since it was opened; undefined for nothing. */
+const latest = (id, signal) =>
+  get(address(id), {}, { signal }).catch((error) => {
+    if (error.status === 404) return null;
+    throw error;
+  });
+
+function Clash({ opened, said, onStay, onReload, onOver }) {
+  const { value, error, waiting, again } = useAnswer((signal) => latest(opened.id, signal), [opened.id]);
+  const found = FIELDS.map(([label, field]) => ({ label, before: opened[field], after: value?.[field] })).filter((each) => each.before !== each.after);
+  const ways = { onStay, onReload: () => onReload(value), onOver: () => onOver(value?.revision || 0) };
+  return html`<${Clashing} what="audience" there=${value === undefined ? undefined : value !== null} ...${{ error, waiting, again, ...ways }}>
+    <p>${said} Nothing of yours is saved yet.</p>
+    ${value && found.length > 0 && html`<h3>What they changed</h3><${Changes} found=${found} version=${value.revision} />`}
+  <//>`;
+}
+
+function Changing({ audience: chosen, users, again, onClose }) {
+  const [audience, setAudience] = useState(chosen); // as it was when it was opened, or loaded anew
+  const [clash, setClash] = useState("");
   const [form, setForm] = useState(written(audience));
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
   const set = (name) => (value) => setForm((now) => ({ ...now, [name]: value }));
   const wrong = new Wrong(error?.errors || []);
-  const save = async () => {
+  /** `over`: the revision to replace, where that is not the one that was opened; 0: none. */
+  const save = async (over = audience.revision) => {
     setBusy(true);
     setError(null);
+    setClash("");
     try {
-      await put(address(audience.id), { ...form, name: form.name.trim() });
-      const back = () => put(address(audience.id), written(audience)).then(again, complain);
+      const { revision } = await put(address(audience.id), { ...form, name: form.name.trim() }, seen(over));
+      const back = () => put(address(audience.id), written(audience), seen(revision)).then(again, complain);
       say(`The audience ${called({ ...audience, ...form })} was saved.`, { undo: back });
       again();
       onClose();
     } catch (refused) {
-      setError(refused);
+      if (refused.status === 412) setClash(sentence(refused.message));
+      else setError(refused);
       setBusy(false);
     }
   };
+  const load = (theirs) => {
+    setClash("");
+    setAudience(theirs);
+    setForm(written(theirs));
+    again();
+  };
+  if (clash) return html`<${Clash} opened=${audience} said=${clash} onStay=${() => setClash("")} onReload=${load} onOver=${save} />`;
   return html`<${Dialog}
     wide
     title=${`Change: ${called(audience)}`}
     onClose=${onClose}
-    onSubmit=${save}
+    onSubmit=${() => save()}
     foot=${html`<${Button} onClick=${onClose}>Cancel<//><${Button} type="submit" kind="main" icon="save" busy=${busy} disabled=${!form.rule.trim()}>Save<//>`}
   >
     ${users.length > 0 && html`<p>It changes at once for ${users.length === 1 ? "the campaign" : many(users.length, "campaign")} that ${users.length === 1 ? "uses" : "use"} it: <bdi>${users.map(({ name }) => name).join(", ")}</bdi>.</p>`}
