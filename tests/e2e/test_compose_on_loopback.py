@@ -259,6 +259,7 @@ def test_the_scale_profile_does_the_same(loopback: Loopback) -> None:
     for node in NODES:
         others_are_refused(loopback, node, token)
     without_an_answer_nobody_comes(loopback, "nats-1", token)
+    serve_goes_on_at_another_node(loopback, token)
     watched(loopback, "serve", "deliver", *WORKERS)
     stopped(loopback, *WORKERS, "deliver", "serve", "receiver", *NODES)
 
@@ -388,6 +389,17 @@ def others_are_refused(loopback: Loopback, broker: str, token: str) -> None:
     assert phone.granted == [128]
     phone.close()
     api(loopback, "GET", "/v1/devices/phone-2", status=404)
+
+
+def serve_goes_on_at_another_node(loopback: Loopback, token: str) -> None:
+    """It was told one address, and the broker tells it of the others."""
+    loopback.stop("nats-2")
+    eventually(
+        lambda: answer(loopback, "nats-3", "phone-1", token) == LET_IN,
+        seconds=30,
+        what="a phone let in while the node of `serve` is away",
+    )
+    loopback.start("nats-2")
 
 
 def without_an_answer_nobody_comes(loopback: Loopback, broker: str, token: str) -> None:

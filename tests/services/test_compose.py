@@ -484,6 +484,23 @@ def test_everybody_waits_for_what_it_needs() -> None:
     assert all(waits[name] == {"folders"} for name in waits["slots"])
 
 
+@pytest.mark.parametrize("profiles", [{"single"}, {"scale"}, {"single", "demo"}, {"scale", "demo"}])
+def test_up_comes_to_an_end(profiles: set[str]) -> None:
+    """`up --wait` waits for ever for a service that ends, unless another one waits for its end."""
+    services = {
+        name: service
+        for name, service in RAW["services"].items()
+        if not service.get("profiles") or profiles & set(service["profiles"])
+    }
+    awaited = {
+        other
+        for service in services.values()
+        for other, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert ONE_SHOT & set(services) <= awaited
+
+
 def test_networks_let_through_what_is_needed() -> None:
     """The database has no way out and no way in from the brokers; receivers see only who posts."""
     services = RAW["services"]
