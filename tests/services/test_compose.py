@@ -314,16 +314,25 @@ def check_configuration(
     )
 
 
-def test_one_variable_gives_all_phones_one_login(given: dict[str, str]) -> None:
-    """By default the broker asks `serve`, which has the seed of the key that the broker trusts."""
+def test_one_variable_gives_all_phones_one_login(tmp_path: Path) -> None:
+    """By default the broker asks `serve`, which has the seed of the key that the broker trusts.
+
+    As Compose itself fills the file in.
+    """
+    given = generated(tmp_path)
     assert given["DEVICE_TOKENS"] == "on"
     for tokens, config in (("on", "nats-tokens.conf"), ("", "nats.conf")):
-        services = filled(RAW["services"], {**given, "DEVICE_TOKENS": tokens})
+        told = {"COMPOSE_PROFILES": "single,scale", "DEVICE_TOKENS": tokens}
+        services = yaml.safe_load(ask_compose(tmp_path, "config", **told).stdout)["services"]
+        mine = filled(RAW["services"], {**given, **told})
+        for name, service in services.items():
+            assert service.get("environment", {}) == mine[name].get("environment", {})
+            assert service.get("command") == mine[name].get("command")
         for name in ("nats", "nats-1", "nats-2", "nats-3"):
             assert f"/etc/nats/{config}" in services[name]["command"]
-        told = services["serve"]["environment"]
+        environment = services["serve"]["environment"]
         url = f"nats://callout:{given['NATS_CALLOUT_PASSWORD']}@nats:4222"
-        assert told["GEOTARGET_AUTH_CALLOUT_URL"] == (url if tokens else "")
+        assert environment["GEOTARGET_AUTH_CALLOUT_URL"] == (url if tokens else "")
         seed = "GEOTARGET_AUTH_CALLOUT_SEED"
         has_it = {n for n, each in services.items() if seed in each.get("environment", {})}
         assert has_it == {"serve", "folders"}
