@@ -4,6 +4,8 @@
 set -u
 wanted=""
 command -v mosquitto >/dev/null 2>&1 || [ -x /usr/sbin/mosquitto ] || wanted="$wanted mosquitto"
+command -v mosquitto_pub >/dev/null 2>&1 || wanted="$wanted mosquitto-clients"
+command -v curl >/dev/null 2>&1 || wanted="$wanted curl"
 command -v openssl >/dev/null 2>&1 || wanted="$wanted openssl"
 command -v wget >/dev/null 2>&1 || wanted="$wanted wget"
 command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 \

@@ -126,12 +126,19 @@ def test_a_password_file_that_cannot_be_written_is_named(tmp_path: Path) -> None
     assert f"({file})" in said.stderr
 
 
-def test_a_key_for_the_auth_callout() -> None:
+def test_a_key_for_the_auth_callout(tmp_path: Path) -> None:
     """A new one as lines of an env file; of one that is there only the public part."""
     seed, issuer = geotarget("devices", "issuer").stdout.splitlines()
     key = AccountKey.of_seed(seed.removeprefix("GEOTARGET_AUTH_CALLOUT_SEED="))
     assert issuer == f"NATS_CALLOUT_ISSUER={key.public}"
     known = geotarget("devices", "issuer", GEOTARGET_AUTH_CALLOUT_SEED=key.seed)
     assert known.stdout == f"{issuer}\n"
+    file = tmp_path / "issuer.conf"
+    file.write_text("an older one")
+    written = geotarget("devices", "issuer", "--nats", file, GEOTARGET_AUTH_CALLOUT_SEED=key.seed)
+    assert (written.returncode, written.stdout) == (0, known.stdout)
+    assert file.read_text().splitlines()[1] == f'NATS_CALLOUT_ISSUER: "{key.public}"'
+    nowhere = geotarget("devices", "issuer", "--nats", file / "issuer.conf")
+    assert (nowhere.returncode, nowhere.stdout) == (2, "")
     wrong = geotarget("devices", "issuer", GEOTARGET_AUTH_CALLOUT_SEED="SAfalse")
     assert (wrong.returncode, "SAfalse" in wrong.stderr) == (2, False)

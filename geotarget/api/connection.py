@@ -84,7 +84,8 @@ def show_connection(here: Here) -> ConnectionAnswer:
     """Say where an app sends its pings to.
 
     Address, topic and kind of access of the broker, and the path for HTTP. Behind a proxy or in a
-    container phones may need another host name or port than the one that is told here.
+    container phones may need another host name or port than the one that geotarget itself uses:
+    GEOTARGET_MQTT_PHONE_URL says which, and is told here.
     """
     return ConnectionAnswer(
         mqtt=BrokerAnswer.of(here.services.connection),

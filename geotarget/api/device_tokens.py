@@ -90,7 +90,9 @@ class LoginAnswer(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [LOGIN]})
 
-    url: str = Field(description="Where the broker listens; phones may need another host name.")
+    url: str = Field(
+        description="Where the broker listens, or what GEOTARGET_MQTT_PHONE_URL says instead."
+    )
     topic: str = Field(description="Where its pings go, and no others.")
     username: str
     client_id: str = Field(description="It has to be this one.")

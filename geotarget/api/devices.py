@@ -141,7 +141,9 @@ class CredentialsAnswer(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [CREDENTIALS]})
 
-    url: str = Field(description="Where the broker listens; phones may need another host name.")
+    url: str = Field(
+        description="Where the broker listens, or what GEOTARGET_MQTT_PHONE_URL says instead."
+    )
     topic: str = Field(description="Where its pings go, and no others.")
     username: str
     password: str

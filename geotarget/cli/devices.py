@@ -95,21 +95,45 @@ def passwords(
 
 @app.command(
     short_help="Make the key that a NATS auth callout is answered with.",
-    epilog=example("geotarget devices issuer >> .env"),
+    epilog=example(
+        "geotarget devices issuer >> .env",
+        "geotarget devices issuer --nats issuer/issuer.conf",
+    ),
 )
-def issuer() -> None:
+def issuer(
+    *,
+    nats: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the issuer as a file that the server's configuration includes.",
+        ),
+    ] = None,
+) -> None:
     """Print a new seed for GEOTARGET_AUTH_CALLOUT_SEED and what NATS has to know of it.
 
     The seed is a secret; the issuer is public and goes into `auth_callout` of the server's
-    configuration. When the variable is set already, only its issuer is printed.
+    configuration. When the variable is set already, only its issuer is printed, always the same.
     """
     from geotarget.ingest.account_key import AccountKey  # noqa: PLC0415 the help does not need it
 
     known = settings().auth_callout_seed
     key = AccountKey.of_seed(known) if known else AccountKey()
+    if nats is not None:
+        _write_issuer(nats, key.public)
     if not known:
         typer.echo(f"GEOTARGET_AUTH_CALLOUT_SEED={key.seed}")
     typer.echo(f"NATS_CALLOUT_ISSUER={key.public}")
+
+
+def _write_issuer(file: Path, public: str) -> None:
+    """Write what a configuration of NATS includes, whole or not at all: it holds no secret."""
+    new = file.with_name(f"{file.name}.new")
+    try:
+        new.write_text(f'# Who lets devices in.\nNATS_CALLOUT_ISSUER: "{public}"\n')
+        new.replace(file)
+    except OSError as error:
+        raise InvalidInput(Problem("--nats", str(file), str(error))) from error
 
 
 def _with_passwords(data: Path | None) -> Settings:

@@ -1,7 +1,8 @@
 """The key of a NATS account: signs what the server is told of who may come in.
 
 Ed25519 in NATS' own writing (Base32, a kind, a checksum), so that a seed may come from `nsc` or
-`nk -gen account` as well as from here. Signing costs 50 µs.
+`nk -gen account` as well as from here. Where only random bytes can be had, as in a shell script, 32
+of them in Base64 are a seed too. Signing costs 50 µs.
 
 Source: https://docs.nats.io/running-a-nats-service/configuration/securing_nats/auth_intro/nkey_auth
 """
@@ -23,6 +24,8 @@ _ACCOUNT = b"\x00"
 _SEED_OF_ACCOUNT = b"\x90\x00"
 """What makes the text begin with A, and with SA."""
 _KEY_BYTES = 32
+_BASE64_LENGTH = 44
+"""Of so many bytes; a seed of NATS has 58 characters."""
 
 
 class AccountKey:
@@ -46,25 +49,21 @@ class AccountKey:
 
     @classmethod
     def of_seed(cls, seed: str) -> AccountKey:
-        """Read a seed, ``SA…``.
+        """Read a seed, ``SA…``, or the Base64 of 32 bytes.
 
         Raises
         ------
         SettingsError
             It is none of an account; the message does not show it.
         """
-        try:
-            data = base64.b32decode(seed.strip() + "=" * (-len(seed.strip()) % 8))
-        except (binascii.Error, ValueError):
-            data = b""
-        body, check = data[:-2], data[-2:]
-        fits = len(body) == len(_SEED_OF_ACCOUNT) + _KEY_BYTES and body[:2] == _SEED_OF_ACCOUNT
-        if not fits or _check(body) != check:
+        seed = seed.strip()
+        raw = _of_base64(seed) if len(seed) == _BASE64_LENGTH else _of_nats(seed)
+        if raw is None:
             raise SettingsError(
                 "GEOTARGET_AUTH_CALLOUT_SEED: must be the seed of an account's key, SA…, 58"
-                " characters; `geotarget devices issuer` makes one"
+                " characters, or 32 random bytes in Base64; `geotarget devices issuer` makes one"
             )
-        return cls(body[2:])
+        return cls(raw)
 
     @property
     def seed(self) -> str:
@@ -77,6 +76,24 @@ class AccountKey:
         parts = ({"typ": "JWT", "alg": "ed25519-nkey"}, {**known, **claims})
         text = ".".join(_base64(json.dumps(each).encode()) for each in parts)
         return f"{text}.{_base64(self._key.sign(text.encode()))}"
+
+
+def _of_nats(seed: str) -> bytes | None:
+    try:
+        data = base64.b32decode(seed + "=" * (-len(seed) % 8))
+    except ValueError:
+        return None
+    body, check = data[:-2], data[-2:]
+    fits = len(body) == len(_SEED_OF_ACCOUNT) + _KEY_BYTES and body[:2] == _SEED_OF_ACCOUNT
+    return body[2:] if fits and _check(body) == check else None
+
+
+def _of_base64(seed: str) -> bytes | None:
+    try:
+        raw = base64.b64decode(seed, validate=True)
+    except ValueError:
+        return None
+    return raw if len(raw) == _KEY_BYTES else None
 
 
 def _check(data: bytes) -> bytes:

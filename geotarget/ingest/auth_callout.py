@@ -23,6 +23,7 @@ import json
 import threading
 from collections.abc import Coroutine
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from nats.aio.client import Client
@@ -109,12 +110,15 @@ class AuthCallout:
     def follow(self, urls: str) -> None:
         """Answer the servers at these addresses as soon as one can be reached, and for good.
 
+        Also at other nodes of the same cluster, of which the first one tells.
+
         Parameters
         ----------
         urls
             ``nats://user:password@host:4222``, several by commas; ``tls://`` for TLS.
         """
-        self._address = ([each.strip() for each in urls.split(",")], None, None)
+        addresses = [each.strip() for each in urls.split(",")]
+        self._address = (addresses, *_login_of(addresses))
         self._trouble = "the service that admits devices has not reached the broker yet"
         self._thread.start()
 
@@ -289,6 +293,21 @@ class AuthCallout:
 
     async def _on_reconnected(self) -> None:
         self._trouble = ""
+
+
+def _login_of(urls: list[str]) -> tuple[str | None, str | None]:
+    """Return user and password, if all addresses have the same.
+
+    Else the client shows a login only where its address has it, and others refuse it.
+    """
+    try:
+        found = {(parts.username, parts.password) for parts in map(urlsplit, urls)}
+    except ValueError:  # no address; the client says so when it tries
+        return None, None
+    user, password = found.pop()
+    if found or user is None or password is None:
+        return None, None
+    return unquote(user), unquote(password)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:

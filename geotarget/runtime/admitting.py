@@ -12,7 +12,7 @@ from geotarget.ingest.account_key import AccountKey
 from geotarget.ingest.admission import Admission, check_device
 from geotarget.ingest.auth_callout import QUEUE, AuthCallout
 from geotarget.ingest.device_access import DeviceLogins
-from geotarget.runtime.brokers import device_login
+from geotarget.runtime.brokers import device_login, told_url
 from geotarget.settings import Settings
 from geotarget.store import Store
 
@@ -44,12 +44,12 @@ def token_login(
     broker
         The embedded one, if it runs here.
     url
-        Where phones publish.
+        Where phones publish, unless the operator says that they reach it elsewhere.
     """
     asked = broker is not None and broker.logins is not None
     if not asked and not settings.auth_callout_url:
         return None
-    return partial(_login, url, settings.mqtt_prefix)
+    return partial(_login, told_url(settings, url), settings.mqtt_prefix)
 
 
 def _login(url: str, prefix: str, device: str) -> DeviceLogin:

@@ -64,10 +64,15 @@ def embedded_broker(
     )
 
 
+def told_url(settings: Settings, url: str) -> str:
+    """Return what phones are told of the broker at `url`: that, or what the operator says."""
+    return str(BrokerUrl.parse(settings.mqtt_phone_url)) if settings.mqtt_phone_url else url
+
+
 def connection(settings: Settings, url: str) -> Connection:
     """Return what apps need to know to send pings; `url` is that of the broker."""
     return Connection(
-        url=url,
+        url=told_url(settings, url),
         prefix=settings.mqtt_prefix,
         access=_access(settings),
         message_pings=settings.message_max_pings,
@@ -98,7 +103,7 @@ def device_login(
     scheme = "mqtts" if settings.tls_certificate else "mqtt"
     embedded = f"{scheme}://{bracketed(settings.host)}:{port or settings.mqtt_port}"
     return DeviceLogin(
-        url=str(BrokerUrl.parse(settings.mqtt)) if settings.mqtt else embedded,
+        url=told_url(settings, str(BrokerUrl.parse(settings.mqtt)) if settings.mqtt else embedded),
         topic=f"{settings.mqtt_prefix}/{device}",
         username=device,
         password=logins.password(device),

@@ -44,6 +44,12 @@ class IntakeSettings(BaseModel):
     mqtt_port: int = Field(
         1883, ge=0, le=65535, description="Port of the embedded broker; 0 takes a free one."
     )
+    mqtt_phone_url: str = Field(
+        "",
+        pattern=r"^(|mqtts?://[^\s/@]+)$",
+        description="Where phones reach the broker, as the API tells apps: "
+        "`mqtts://pings.example.com:8883`; empty means where this process does.",
+    )
     mqtt_client_id: str = Field(
         "geotarget-ingest", min_length=1, description="Client id of the ingest session."
     )
@@ -89,7 +95,8 @@ class IntakeSettings(BaseModel):
         "",
         repr=False,
         description="Seed of the key that the callout's answers are signed with, the same for all "
-        "processes: `geotarget devices issuer` makes one.",
+        "processes: 32 random bytes in Base64, or as NATS writes it (`SA…`); `geotarget devices "
+        "issuer` makes one.",
     )
     auth_callout_account: str = Field(
         "GEOTARGET", min_length=1, description="NATS account that admitted devices belong to."

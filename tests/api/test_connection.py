@@ -49,6 +49,12 @@ from tests.api.conftest import Api
             id="your own, which asks",
         ),
         pytest.param(
+            {"mqtt": "mqtt://us:hidden@nats", "mqtt_phone_url": "mqtts://pings.example.com"},
+            "mqtt://nats:1883",
+            {"host": "pings.example.com", "port": 8883, "tls": True},
+            id="your own, which phones reach elsewhere",
+        ),
+        pytest.param(
             {"mqtt": "mqtt://us:hidden@broker.example.com", "mqtt_device_access": "device"},
             "mqtt://broker.example.com:1883",
             {"access": "device", "username": "{device}", "client_id": "{device}"},

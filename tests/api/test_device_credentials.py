@@ -43,6 +43,10 @@ def test_at_a_broker_of_ones_own(api_with: Callable[..., Api], tmp_path: Path) -
     login = api.call("POST", "/v1/devices/phone-1/credentials", expect=200)
     assert login["url"] == "mqtts://broker.example:8883"
     assert login["password"] == DeviceLogins.of(tmp_path).password("phone-1")
+    elsewhere = chosen.model_copy(update={"mqtt_phone_url": "mqtts://pings.example.com"})
+    api = api_with(device_login=password_login(elsewhere, None))
+    login = api.call("POST", "/v1/devices/phone-1/credentials", expect=200)
+    assert login["url"] == "mqtts://pings.example.com:8883"
     for other in (
         Settings.read(data=tmp_path, mqtt_device_access="device"),
         Settings.read(data=tmp_path, mqtt="mqtt://broker.example"),

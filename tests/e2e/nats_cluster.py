@@ -49,7 +49,7 @@ class Cluster:
                 "NATS_ROUTES": json.dumps(routes),
                 **{
                     f"NATS_{name.upper()}_PASSWORD": f"for-{name}"
-                    for name in ("cluster", "admin", "ingest", "device", "callout")
+                    for name in ("cluster", "admin", "ingest", "device", "fleet", "callout")
                 },
             }
             with (self.folder / f"nats-{node + 1}.log").open("ab") as log:

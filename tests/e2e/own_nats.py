@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,24 +21,24 @@ SOON_S = 10.0
 @contextlib.contextmanager
 def nats_of_ones_own(folder: Path) -> Iterator[tuple[str, int, dict[str, str]]]:
     """Run it: URL of the ingest, port of phones, what geotarget has to be told."""
-    seed, issuer = (
-        line.partition("=")[2] for line in geotarget("devices", "issuer").stdout.splitlines()
-    )
+    (folder / "issuer").mkdir()
+    made = geotarget("devices", "issuer", "--nats", folder / "issuer" / "issuer.conf").stdout
+    seed = made.splitlines()[0].partition("=")[2]
     clients, port, http = free_ports(3)
-    text = (REPOSITORY / "services/nats/nats.conf").read_text()
-    head, callout = text.split("# authorization {")
-    text = head + "authorization {" + re.sub("^# ?", "", callout, flags=re.MULTILINE)
+    shipped_folder = REPOSITORY / "services" / "nats"
+    shutil.copy(shipped_folder / "nats-tokens.conf", folder)
+    text = (shipped_folder / "nats.conf").read_text()
     text = text.replace("/var/lib/nats", str(folder / "store"))
     for shipped, free in (("127.0.0.1:8222", http), ("0.0.0.0:1883", port)):
         text = text.replace(shipped, f"127.0.0.1:{free}")
     text = re.sub(r'listen: "[^"]+:4222"', f'listen: "127.0.0.1:{clients}"', text)
     (folder / "nats.conf").write_text(text)
-    users = ("ADMIN", "INGEST", "DEVICE", "CALLOUT")
+    users = ("ADMIN", "INGEST", "DEVICE", "FLEET", "CALLOUT")
     passwords = {f"NATS_{name}_PASSWORD": f"for-{name.lower()}" for name in users}
     with (folder / "nats.log").open("wb") as log:
         process = subprocess.Popen(
-            [str(find_server(None)), "-c", str(folder / "nats.conf")],
-            env={**os.environ, **passwords, "NATS_CALLOUT_ISSUER": issuer},
+            [str(find_server(None)), "-c", str(folder / "nats-tokens.conf")],
+            env={**os.environ, **passwords},
             stdout=log,
             stderr=log,
         )

@@ -32,11 +32,14 @@ from geotarget.ingest.nats_server import find_server
 from geotarget.ingest.publish import OutgoingPing
 from tests.conftest import REPOSITORY
 from tests.e2e.harness import Node, campaign, eventually
+from tests.ingest.test_device_access import NOT_AUTHORIZED, Device
 from tests.postgres_server import drop_database, make_database
 from tests.services.containers import compose, filled, generated
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
+LET_IN = 0
+BAD_LOGIN = 134
 NODES = ("nats-1", "nats-2", "nats-3")
 WORKERS = ("worker-1", "worker-2", "worker-3")
 PORTS = (
@@ -66,10 +69,11 @@ class Loopback:
 
     folder: Path
     database: str
+    chosen: dict[str, str] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.env = generated(self.folder / "env")
+        self.env = generated(self.folder / "env") | self.chosen
         self.services: dict[str, Any] = filled(compose()["services"], self.env)
         self.ports = dict(zip(PORTS, quiet_ports(), strict=False))
 
@@ -109,27 +113,44 @@ class Loopback:
         told = self.told(name)
         words = [self.here(name, word) for word in told["command"]]
         if name.startswith("nats"):
-            at = words.index("--config") + 1
-            words[at] = str(self._configuration(name, Path(words[at])))
+            at, address = words.index("--config") + 1, words.index("--addr") + 1
+            words[at] = str(self._configuration(name, told["command"][at]))
+            words[address] = "127.0.0.1"
             return [str(find_server(None)), *words]
         if "entrypoint" in told:
             _, *script = (self.here(name, word) for word in told["entrypoint"])
             return [sys.executable, *script, *words]
         return [sys.executable, "-m", "geotarget", *words]
 
-    def _configuration(self, name: str, shipped: Path) -> Path:
-        """Write a broker's configuration with the ports and the folder of this machine."""
-        text = shipped.read_text()
-        for number in (1883, 4222, 8222):
-            for written in (f"127.0.0.1:{number}", f"0.0.0.0:{number}"):
-                text = text.replace(written, f"127.0.0.1:{self.ports[name, number]}")
-        text = text.replace('"0.0.0.0"', '"127.0.0.1"')
-        mine = self.folder / f"{name}.conf"
-        mine.write_text(text.replace("/var/lib/nats", str(self.folder / name)))
-        return mine
+    def _configuration(self, name: str, chosen: str) -> Path:
+        """Lay out what a broker has in its folder, with the ports and volumes of this machine."""
+        root = self.folder / f"{name}-root"
+        for volume in self.told(name)["volumes"]:
+            source, target = volume.split(":")[:2]
+            place = root / target.removeprefix("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not source.startswith("."):
+                if not place.is_symlink():
+                    place.symlink_to(self.folder / source)
+                continue
+            text = (REPOSITORY / source).read_text()
+            for number in (1883, 4222, 8222):
+                for written in (f"127.0.0.1:{number}", f"0.0.0.0:{number}"):
+                    text = text.replace(written, f"127.0.0.1:{self.ports[name, number]}")
+            text = text.replace('"0.0.0.0"', '"127.0.0.1"')
+            place.write_text(text.replace("/var/lib/nats", str(self.folder / name)))
+        return root / chosen.removeprefix("/")
+
+    def volumes(self, service: str) -> None:
+        """Make the volumes of a service, as Compose does before it starts."""
+        for volume in self.told(service).get("volumes", ()):
+            source = volume.split(":")[0]
+            if not source.startswith("."):
+                (self.folder / source).mkdir(exist_ok=True)
 
     def once(self, service: str) -> None:
         """Run a one-shot service to its end."""
+        self.volumes(service)
         done = subprocess.run(
             self.command(service),
             env=self.environment(service),
@@ -143,6 +164,7 @@ class Loopback:
 
     def begin(self, service: str) -> None:
         """Start a service."""
+        self.volumes(service)
         with (self.folder / f"{service}.log").open("ab") as log:
             self.processes[service] = subprocess.Popen(
                 self.command(service),
@@ -194,13 +216,15 @@ class Loopback:
 
 
 @pytest.fixture
-def loopback(tmp_path: Path, postgres_url: str) -> Iterator[Loopback]:
-    """The file's services, none of them started."""
+def loopback(
+    tmp_path: Path, postgres_url: str, request: pytest.FixtureRequest
+) -> Iterator[Loopback]:
+    """The file's services, none of them started; a parameter is what .env says otherwise."""
     if shutil.which("wget") is None:
         pytest.skip("missing: wget, with which the broker's health is asked")
     database = make_database(postgres_url)
     (tmp_path / "env").mkdir()
-    node = Loopback(tmp_path, database)
+    node = Loopback(tmp_path, database, getattr(request, "param", {}))
     try:
         yield node
     finally:
@@ -210,11 +234,14 @@ def loopback(tmp_path: Path, postgres_url: str) -> Iterator[Loopback]:
 
 def test_the_single_profile_and_the_demo_do_their_work(loopback: Loopback) -> None:
     """In the order of the file, healthy by its checks; a phone's ping ends as an offer."""
+    loopback.once("folders")
     loopback.start("nats")
     for service in ("slots", "migrate", "zones"):
         loopback.once(service)
     loopback.start("serve", "deliver", "ingest", "receiver")
-    offer_to_a_phone(loopback, "nats")
+    token = offer_to_a_phone(loopback, "nats")
+    others_are_refused(loopback, "nats", token)
+    without_an_answer_nobody_comes(loopback, "nats", token)
     watched(loopback, "serve", "deliver", "ingest")
     stopped(loopback, "ingest", "deliver", "serve", "receiver", "nats")
 
@@ -223,38 +250,175 @@ def test_the_scale_profile_does_the_same(loopback: Loopback) -> None:
     """Three brokers of which each asks for the others, three workers that share the slots."""
     for number in (1883, 4222):  # the name `nats` leads to any of them: to the second one here
         loopback.ports["nats", number] = loopback.ports["nats-2", number]
+    loopback.once("folders")
     loopback.start(*NODES)
     for service in ("slots", "migrate", "zones"):
         loopback.once(service)
     loopback.start("serve", "deliver", "receiver", *WORKERS)
-    offer_to_a_phone(loopback, "nats-3")
+    token = offer_to_a_phone(loopback, "nats-3")
+    for node in NODES:
+        others_are_refused(loopback, node, token)
+    without_an_answer_nobody_comes(loopback, "nats-1", token)
+    serve_goes_on_at_another_node(loopback, token)
     watched(loopback, "serve", "deliver", *WORKERS)
     stopped(loopback, *WORKERS, "deliver", "serve", "receiver", *NODES)
 
 
-def offer_to_a_phone(loopback: Loopback, broker: str) -> None:
-    """Make a campaign, publish as the user `device`, and wait until the receiver has the offer."""
+@pytest.mark.parametrize("loopback", [{"DEVICE_TOKENS": ""}], indirect=True)
+def test_one_variable_switches_tokens_off(loopback: Loopback) -> None:
+    """All phones are the user `device` then, and the API says so instead of making tokens."""
+    loopback.once("folders")
+    loopback.start("nats")
+    for service in ("slots", "migrate"):
+        loopback.once(service)
+    loopback.start("serve")
+    assert api(loopback, "GET", "/v1/connection")["mqtt"]["access"] == "broker"
+    made = api(loopback, "POST", "/v1/devices/phone-1/tokens", {}, status=409)
+    assert "token" not in made
+    assert answer(loopback, "nats", "phone-1", "x") == NOT_AUTHORIZED
+    assert answer(loopback, "nats", "device", loopback.env["NATS_DEVICE_PASSWORD"]) == LET_IN
+    stopped(loopback, "serve", "nats")
+
+
+def test_the_lines_of_the_guide_let_a_phone_in(loopback: Loopback) -> None:
+    """As they stand there: a key, a token, a ping, and where the phone is."""
+    for program in ("curl", "mosquitto_pub"):
+        if shutil.which(program) is None:
+            pytest.skip(f"missing: {program}, which the guide uses")
+    loopback.once("folders")
+    loopback.start("nats")
+    for service in ("slots", "migrate"):
+        loopback.once(service)
+    loopback.start("serve", "ingest")
+    guide = (REPOSITORY / "geotarget" / "docs" / "operations.md").read_text()
+    guide = guide.partition("### Phones of the compose file\n")[2]
+    lines = guide.partition("```sh\n")[2].partition("```")[0]
+    for there, here in (
+        ("docker compose exec -T serve geotarget", f"{sys.executable} -m geotarget"),
+        ("127.0.0.1:8080", f"127.0.0.1:{loopback.ports['serve', 8080]}"),
+        ("-p 1883", f"-p {loopback.ports['nats', 1883]}"),
+    ):
+        assert there in lines
+        lines = lines.replace(there, here)
+    done = subprocess.run(
+        ["sh", "-euc", lines],
+        env=loopback.environment("serve"),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["last_fix"]["lng"] == 24.9325
+    stopped(loopback, "ingest", "serve", "nats")
+
+
+def api(loopback: Loopback, method: str, path: str, body: Any = None, *, status: int = 0) -> Any:
+    """Return the answer of the API to who has all rights."""
+    node = Node(loopback.folder, loopback.ports["serve", 8080], 0)
+    told, found = node.call(method, path, body, key=loopback.env["GEOTARGET_ADMIN_KEY"])
+    assert told in ({status} if status else {200, 201}), found
+    return found
+
+
+def offer_to_a_phone(loopback: Loopback, broker: str) -> str:
+    """Make a campaign and a token, publish with it, wait for the offer; return the token."""
     ports, env = loopback.ports, loopback.env
-    api = Node(loopback.folder, ports["serve", 8080], 0)
     receiver = {
         "url": f"http://127.0.0.1:{ports['receiver', 8081]}",
         "secret": env["DEMO_WEBHOOK_SECRET"],
     }
-    for path, body in (("endpoints/shop", receiver), ("campaigns/hello", campaign("shop"))):
-        status, answer = api.call("PUT", f"/v1/{path}", body, key=env["GEOTARGET_ADMIN_KEY"])
-        assert status in {200, 201}, answer
+    api(loopback, "PUT", "/v1/endpoints/shop", receiver)
+    api(loopback, "PUT", "/v1/campaigns/hello", campaign("shop"))
+    assert api(loopback, "GET", "/v1/connection")["mqtt"]["access"] == "token"
+    made = api(loopback, "POST", "/v1/devices/phone-1/tokens", {"valid_s": 3600})
+    assert made["login"] == {
+        "url": env["PHONE_URL"], "topic": "pings/phone-1", "username": "phone-1",
+        "client_id": "phone-1",
+    }  # fmt: skip
     inside = somewhere_in_helsinki()
-    login = f"device:{env['NATS_DEVICE_PASSWORD']}"
-    with Publisher(f"mqtt://{login}@127.0.0.1:{ports[broker, 1883]}") as phone:
+    phone = Device(ports[broker, 1883], "phone-1", made["token"], "phone-1")
 
-        def told() -> bool:
-            # the ingest follows the catalogue within a second: pings go on meanwhile
-            phone.publish("phone-1", [OutgoingPing(time.time(), inside.y, inside.x, acc=5.0)])
-            phone.flush(10)
-            assert phone.refused == 0
-            return "offer.triggered  phone-1 enter" in loopback.log("receiver")
+    def told() -> bool:
+        # the ingest follows the catalogue within a second: pings go on meanwhile
+        fix = {"ts": time.time(), "lat": inside.y, "lng": inside.x, "acc": 5.0}
+        phone.client.publish("pings/phone-1", json.dumps(fix), 1).wait_for_publish(10)
+        return "offer.triggered  phone-1 enter" in loopback.log("receiver")
 
-        eventually(told, seconds=60, what="the offer")
+    eventually(told, seconds=60, what="the offer")
+    phone.close()
+    return str(made["token"])
+
+
+def answer(
+    loopback: Loopback, broker: str, user: str, password: str, client_id: str | None = None
+) -> int:
+    """Return what a broker answers to who would connect."""
+    port = loopback.ports[broker, 1883]
+    client = Device(port, user, password, user if client_id is None else client_id)
+    client.close()
+    return client.answers[0]
+
+
+def others_are_refused(loopback: Loopback, broker: str, token: str) -> None:
+    """Without a token, with another's, under another's name; the old login of all phones, too."""
+    shared = loopback.env["NATS_DEVICE_PASSWORD"]
+    for user, password, client_id in (
+        ("", "", "phone-2"),
+        ("phone-2", "", "phone-2"),
+        ("phone-2", token, "phone-2"),
+        ("phone-1", token, "phone-2"),
+        ("phone-2", token, "phone-1"),
+        ("phone-1", f"{token[:-1]}{'a' if token[-1] != 'a' else 'b'}", "phone-1"),
+        ("device", shared, "device"),
+        ("device", shared, "phone-1"),
+    ):
+        told = answer(loopback, broker, user, password, client_id)
+        assert told in {NOT_AUTHORIZED, BAD_LOGIN}, (user, client_id)
+    phone = Device(loopback.ports[broker, 1883], "phone-1", token, "phone-1")
+    assert phone.answers == [LET_IN]
+    phone.publish("pings/phone-2", 1)  # acknowledged, as MQTT 3.1.1 wants it, and dropped
+    eventually(
+        lambda: bool(re.search(r'Publish Violation.*\.phone-2"', loopback.log(broker))),
+        seconds=10,
+        what="the broker's word that it dropped the message",
+    )
+    phone.client.subscribe("#", 1)
+    phone.wait(lambda: phone.granted)
+    assert phone.granted == [128]
+    phone.close()
+    api(loopback, "GET", "/v1/devices/phone-2", status=404)
+
+
+def serve_goes_on_at_another_node(loopback: Loopback, token: str) -> None:
+    """It was told one address, and the broker tells it of the others."""
+    loopback.stop("nats-2")
+    eventually(
+        lambda: answer(loopback, "nats-3", "phone-1", token) == LET_IN,
+        seconds=30,
+        what="a phone let in while the node of `serve` is away",
+    )
+    loopback.start("nats-2")
+
+
+def without_an_answer_nobody_comes(loopback: Loopback, broker: str, token: str) -> None:
+    """While `serve` is away no phone is let in; who has a login of the file is, and is heard."""
+    loopback.stop("serve")
+    assert answer(loopback, broker, "phone-1", token) == NOT_AUTHORIZED
+    login = f"fleet:{loopback.env['NATS_FLEET_PASSWORD']}"
+    with Publisher(f"mqtt://{login}@127.0.0.1:{loopback.ports[broker, 1883]}") as gateway:
+        gateway.publish("walker-1", [OutgoingPing(time.time(), 60.17, 24.94, acc=5.0)])
+        assert gateway.flush(10)
+    loopback.start("serve")
+    assert answer(loopback, broker, "phone-1", token) == LET_IN
+
+    def known() -> bool:
+        node = Node(loopback.folder, loopback.ports["serve", 8080], 0)
+        key = loopback.env["GEOTARGET_ADMIN_KEY"]
+        return node.call("GET", "/v1/devices/walker-1", key=key)[0] == 200
+
+    eventually(known, seconds=30, what="the gateway's ping")
 
 
 def watched(loopback: Loopback, *services: str) -> None:

@@ -217,7 +217,7 @@ class NatsServer:
             "NATS_STORE": str(self.folder / "store"),
             **{
                 f"NATS_{name.upper()}_PASSWORD": f"for-{name}"
-                for name in ("admin", "ingest", "device", "callout")
+                for name in ("admin", "ingest", "device", "fleet", "callout")
             },
         }
         with log.open("ab") as out:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from tests.ingest.harness import DEADLINE_S, Eventually, find_port
 from tests.ingest.test_device_access import NOT_AUTHORIZED, Device
 from tests.ingest.test_device_tokens import SOON_S
 
-SHIPPED = REPOSITORY / "services" / "nats" / "nats-cluster.conf"
+SHIPPED = REPOSITORY / "services" / "nats"
 INGEST = "ingest-password"
 KEY = AccountKey(bytes(range(32)))
 LOGIN = BrokerUrl.parse(f"mqtt://ingest:{INGEST}@nats")
@@ -51,18 +51,21 @@ class Node:
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
-    """Two servers with the shipped configuration; the callout in it is switched on."""
-    text = SHIPPED.read_text().replace("stream_replicas: 3", "stream_replicas: 1")
-    head, callout = text.split("# authorization {")
-    text = head + "authorization {" + re.sub("^# ?", "", callout, flags=re.MULTILINE)
+    """Two servers with the shipped configuration, that of tokens."""
+    text = (SHIPPED / "nats-cluster.conf").read_text()
+    text = text.replace("stream_replicas: 3", "stream_replicas: 1")
     routes = [find_port(), find_port()]
     listed = json.dumps([f"nats://cluster:cluster-password@127.0.0.1:{port}" for port in routes])
     started: list[Node] = []
     for number, route in enumerate(routes):
         folder = tmp_path_factory.mktemp(f"node-{number}")
         (folder / "nats.conf").write_text(text.replace('"0.0.0.0"', '"127.0.0.1"'))
+        shutil.copy(SHIPPED / "nats-tokens.conf", folder)
+        (folder / "issuer").mkdir()
+        named = f'NATS_CALLOUT_ISSUER: "{KEY.public}"\n'
+        (folder / "issuer" / "issuer.conf").write_text(named)
         clients, mqtt = find_port(), find_port()
-        names = ("CLUSTER", "ADMIN", "DEVICE", "CALLOUT")
+        names = ("CLUSTER", "ADMIN", "DEVICE", "FLEET", "CALLOUT")
         environment = {
             **os.environ,
             **{f"NATS_{name}_PASSWORD": f"{name.lower()}-password" for name in names},
@@ -74,12 +77,11 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
             "NATS_HTTP": f"127.0.0.1:{find_port()}",
             "NATS_STORE": str(folder / "store"),
             "NATS_ROUTES": listed,
-            "NATS_CALLOUT_ISSUER": KEY.public,
         }
         log = folder / "log"
         with log.open("wb") as written:
             process = subprocess.Popen(
-                [str(find_server(None)), "-c", str(folder / "nats.conf")],
+                [str(find_server(None)), "-c", str(folder / "nats-tokens.conf")],
                 env=environment,
                 stdout=written,
                 stderr=written,
@@ -176,6 +178,7 @@ def test_others_are_not_admitted(device: Callable[..., Device], store: Store) ->
     slot = slot_client_id(3, LOGIN)
     stolen, _ = store.create_device_token(slot)
     assert device("a", "").answers == [NOT_AUTHORIZED]
+    assert device("device", "device-password").answers == [NOT_AUTHORIZED]
     assert device("b", plain).answers == [NOT_AUTHORIZED]
     assert device("a", plain, client_id="b").answers == [NOT_AUTHORIZED]
     assert device("a", plain, client_id=slot).answers == [NOT_AUTHORIZED]

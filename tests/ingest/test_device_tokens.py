@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -214,3 +215,13 @@ def test_a_seed_is_read_as_nats_writes_it() -> None:
     assert (key.seed[:2], key.public[0]) == ("SA", "A")
     assert (len(key.seed), len(key.public)) == (58, 56)
     assert AccountKey.of_seed(f" {key.seed}\n").public == key.public
+
+
+def test_a_seed_may_be_random_bytes_of_a_script() -> None:
+    """32 in Base64, as `openssl rand -base64 32` writes them: the key that NATS' seed has too."""
+    raw = bytes(range(32))
+    text = base64.b64encode(raw).decode()
+    assert AccountKey.of_seed(f"{text}\n").seed == AccountKey(raw).seed
+    for wrong in (base64.b64encode(raw[:31]).decode(), f"!{text[1:]}", text.rstrip("=")):
+        with pytest.raises(SettingsError, match="32 random bytes in Base64"):
+            AccountKey.of_seed(wrong)

@@ -381,9 +381,8 @@ def test_the_example_configuration_is_valid(embedded: EmbeddedBroker, tmp_path: 
     """services/nats/nats.conf is what the server takes, and has the rules in it."""
     from geotarget.ingest.nats_server import find_server
 
-    environment = {
-        f"NATS_{name}_PASSWORD": "x" * 12 for name in ("ADMIN", "INGEST", "DEVICE", "CALLOUT")
-    }
+    names = ("ADMIN", "INGEST", "DEVICE", "FLEET", "CALLOUT")
+    environment = {f"NATS_{name}_PASSWORD": "x" * 12 for name in names}
     config = REPOSITORY / "services" / "nats" / "nats.conf"
     text = config.read_text().replace("/var/lib/nats", str(tmp_path / "store"))
     (tmp_path / "nats.conf").write_text(text)

@@ -18,7 +18,8 @@ from tests.conftest import REPOSITORY
 SERVICES = REPOSITORY / "services"
 ENV_FILE = REPOSITORY / ".env.example"
 COMPOSE_FILE = REPOSITORY / "docker-compose.yml"
-VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+)(?:(?P<how>:[?-])(?P<rest>[^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+)(?:(?P<how>:?[?+-])(?P<rest>[^{}]*))?\}")
+"""With none in its rest: of several, one in the other, the innermost."""
 EXACT_TAG = re.compile(r":v?\d+\.\d+(\.\d+)?(-[a-z0-9.-]+)?$")
 """Of an image: two or three numbers (PostgreSQL has two), then what it stands on."""
 
@@ -45,8 +46,17 @@ def filled(value: Any, given: Mapping[str, str]) -> Any:
         return {key: filled(each, given) for key, each in value.items()}
     if isinstance(value, list):
         return [filled(each, given) for each in value]
-    if isinstance(value, str):
-        return VARIABLE.sub(lambda found: given[found["name"]], value)
+    if not isinstance(value, str):
+        return value
+
+    def of(found: re.Match[str]) -> str:
+        mine = given[found["name"]]
+        if found["how"] == ":+":
+            return found["rest"] if mine else ""
+        return mine
+
+    while VARIABLE.search(value):
+        value = VARIABLE.sub(of, value)
     return value
 
 

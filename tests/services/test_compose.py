@@ -22,7 +22,9 @@ import yaml
 
 import geotarget
 from geotarget.api import create_watched
+from geotarget.ingest.account_key import AccountKey
 from geotarget.ingest.broker_url import BrokerUrl
+from geotarget.ingest.nats_server import find_server
 from geotarget.settings import Settings
 from tests.conftest import REPOSITORY
 from tests.services.containers import (
@@ -132,9 +134,10 @@ def test_without_secrets_it_says_how_to_make_them(tmp_path: Path) -> None:
     """Nothing starts with a default password, because there is none."""
     done = ask_compose(tmp_path, "config", "--quiet")
     assert done.returncode != 0
-    secret = {name for name, value in variables(ENV_FILE.read_text()).items() if not value}
+    asked = {name for name, value in variables(ENV_FILE.read_text()).items() if not value}
+    asked.add("DEVICE_TOKENS")  # an old .env does not say; it may be empty, but not by mistake
     told = re.findall(r"required variable (\w+) is missing a value: (.*)", done.stderr)
-    assert {(name, "run services/geotarget/env.sh") for name in secret} == set(told)
+    assert {(name, "run services/geotarget/env.sh") for name in asked} == set(told)
 
 
 def test_the_example_lists_what_the_file_asks_for() -> None:
@@ -152,7 +155,8 @@ def test_secrets_have_no_default_and_no_value_in_a_file() -> None:
     required = {v["name"] for v in VARIABLE.finditer(COMPOSE_FILE.read_text()) if v["how"] == ":?"}
     assert {name for name, value in example.items() if not value} == required
     secret = re.compile(r"PASSWORD|SECRET|KEY|TOKEN|SEED|TAG")
-    assert {name for name, value in example.items() if value and secret.search(name)} == set()
+    named_like_one = {name for name, value in example.items() if value and secret.search(name)}
+    assert named_like_one == {"DEVICE_TOKENS"}
     for name, service in RAW["services"].items():
         for variable, value in service.get("environment", {}).items():
             if secret.search(variable) or re.search(r"://[^/]*:[^/]*@", str(value)):
@@ -162,7 +166,7 @@ def test_secrets_have_no_default_and_no_value_in_a_file() -> None:
 
 
 def test_the_script_makes_good_secrets_once(tmp_path: Path) -> None:
-    """Each its own, long enough, readable to its owner only; an old .env is left alone."""
+    """Each its own, long enough, readable to its owner only; one that is complete is left alone."""
     made = generated(tmp_path)
     env = tmp_path / ".env"
     assert env.stat().st_mode & 0o777 == 0o600
@@ -175,14 +179,38 @@ def test_the_script_makes_good_secrets_once(tmp_path: Path) -> None:
     plain = {n: v for n, v in made.items() if re.search("PASSWORD|TAG|ADMIN_KEY", n)}
     assert all(re.fullmatch(r"[a-z][0-9a-f]{48}", value) for value in plain.values())
     assert len(base64.b64decode(made["GEOTARGET_SECRET_KEY"], validate=True)) == 32
+    assert AccountKey.of_seed(made["GEOTARGET_AUTH_CALLOUT_SEED"]).public.startswith("A")
     assert len(base64.b64decode(made["DEMO_WEBHOOK_SECRET"].removeprefix("whsec_"))) == 32
     before = env.read_text()
-    script = tmp_path / "services" / "geotarget" / "env.sh"
-    again = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=False)
-    assert (again.returncode, env.read_text()) == (1, before)
+    again = run_script(tmp_path)
+    assert env.read_text() == before
     assert "there already" in again.stderr
     env.unlink()
     assert not set(generated(tmp_path).values()) & set(secrets)
+
+
+def test_the_script_adds_what_a_newer_version_needs(tmp_path: Path) -> None:
+    """Nothing that is there changes, an empty line least of all; what is new has its secret."""
+    made = generated(tmp_path)
+    env = tmp_path / ".env"
+    new = {"DEVICE_TOKENS", "GEOTARGET_AUTH_CALLOUT_SEED", "NATS_FLEET_PASSWORD"}
+    kept = "".join(f"{name}={value}\n" for name, value in made.items() if name not in new)
+    kept = kept.replace("PHONE_URL=mqtt://127.0.0.1:1883", "PHONE_URL=") + "MINE=no newline"
+    env.write_text(kept)
+    told = run_script(tmp_path)
+    assert set(told.stdout.partition(": ")[2].split()) == new
+    assert env.read_text().startswith(f"{kept}\n")
+    after = variables(env.read_text())
+    assert set(after) == set(made) | {"MINE"}
+    assert after["DEVICE_TOKENS"] == "on"
+    assert len({after[name] for name in new} - set(made.values())) == len(new) - 1
+    assert not any(after[name] in told.stdout for name in new - {"DEVICE_TOKENS"})
+
+
+def run_script(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the script that was copied there."""
+    script = folder / "services" / "geotarget" / "env.sh"
+    return subprocess.run(["sh", str(script)], capture_output=True, text=True, check=True)
 
 
 def test_nobody_commits_a_secret() -> None:
@@ -238,30 +266,77 @@ def test_variables_of_others_are_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nats", "nats-1", "nats-2", "nats-3"])
+@pytest.mark.parametrize("tokens", ["on", ""])
 def test_brokers_get_what_their_configuration_asks_for(
-    name: str, services: dict[str, Any], tmp_path: Path
+    name: str, tokens: str, given: dict[str, str], tmp_path: Path
 ) -> None:
-    """Exactly that; the server itself takes the configuration with it."""
-    from geotarget.ingest.nats_server import find_server
+    """Exactly that; the server itself takes the configuration with it, and not without the key."""
+    service = filled(RAW["services"][name], {**given, "DEVICE_TOKENS": tokens})
+    asked = set()
+    places = {}
+    for source, target, mode in mounts(service):
+        if target.startswith("/etc/nats/"):
+            assert mode == "ro"
+            places[target] = tmp_path / target.removeprefix("/etc/nats/")
+            if source.startswith("."):
+                text = (REPOSITORY / source).read_text()
+                code = "\n".join(line.partition("#")[0] for line in text.splitlines())
+                asked |= set(re.findall(r"\$(NATS_\w+)", code))
+                places[target].write_text(text.replace("/var/lib/nats", str(tmp_path)))
+    assert asked - {"NATS_CALLOUT_ISSUER"} == set(service["environment"])
+    config = places[service["command"][service["command"].index("--config") + 1]]
+    if tokens:
+        refused = check_configuration(config, service["environment"])
+        assert "issuer/issuer.conf" in refused.stderr
+        assert refused.returncode != 0
+        folders = RAW["services"]["folders"]
+        (target,) = [there for source, there, _ in mounts(folders) if source == "issuer"]
+        file = folders["command"][folders["command"].index("--nats") + 1]
+        issuer = places["/etc/nats/issuer"]
+        issuer.mkdir()
+        written = issuer / file.removeprefix(f"{target}/")
+        written.write_text(f'NATS_CALLOUT_ISSUER: "{AccountKey().public}"\n')
+    done = check_configuration(config, service["environment"])
+    assert done.returncode == 0, done.stderr
 
-    service = services[name]
-    path = service["command"][service["command"].index("--config") + 1]
-    ((source, _, mode),) = [each for each in mounts(service) if each[1] == path]
-    text = (REPOSITORY / source).read_text()
-    code = "\n".join(line.partition("#")[0] for line in text.splitlines())
-    assert set(re.findall(r"\$(NATS_\w+)", code)) == set(service["environment"])
-    assert mode == "ro"
-    config = tmp_path / "nats.conf"
-    config.write_text(text.replace("/var/lib/nats", str(tmp_path)))
-    done = subprocess.run(
+
+def check_configuration(
+    config: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Have the server read a configuration."""
+    return subprocess.run(
         [str(find_server(None)), "-t", "-c", str(config)],
-        env={**os.environ, **service["environment"]},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
         timeout=30,
     )
-    assert done.returncode == 0, done.stderr
+
+
+def test_one_variable_gives_all_phones_one_login(tmp_path: Path) -> None:
+    """By default the broker asks `serve`, which has the seed of the key that the broker trusts.
+
+    As Compose itself fills the file in.
+    """
+    given = generated(tmp_path)
+    assert given["DEVICE_TOKENS"] == "on"
+    for tokens, config in (("on", "nats-tokens.conf"), ("", "nats.conf")):
+        told = {"COMPOSE_PROFILES": "single,scale", "DEVICE_TOKENS": tokens}
+        services = yaml.safe_load(ask_compose(tmp_path, "config", **told).stdout)["services"]
+        mine = filled(RAW["services"], {**given, **told})
+        for name, service in services.items():
+            assert service.get("environment", {}) == mine[name].get("environment", {})
+            assert service.get("command") == mine[name].get("command")
+        for name in ("nats", "nats-1", "nats-2", "nats-3"):
+            assert f"/etc/nats/{config}" in services[name]["command"]
+        environment = services["serve"]["environment"]
+        url = f"nats://callout:{given['NATS_CALLOUT_PASSWORD']}@nats:4222"
+        assert environment["GEOTARGET_AUTH_CALLOUT_URL"] == (url if tokens else "")
+        seed = "GEOTARGET_AUTH_CALLOUT_SEED"
+        has_it = {n for n, each in services.items() if seed in each.get("environment", {})}
+        assert has_it == {"serve", "folders"}
+        assert services["folders"]["environment"] == {seed: given[seed]}
 
 
 def mounts(service: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -418,6 +493,23 @@ def test_everybody_waits_for_what_it_needs() -> None:
     assert all(waits[name] == {"folders"} for name in waits["slots"])
 
 
+@pytest.mark.parametrize("profiles", [{"single"}, {"scale"}, {"single", "demo"}, {"scale", "demo"}])
+def test_up_comes_to_an_end(profiles: set[str]) -> None:
+    """`up --wait` waits for ever for a service that ends, unless another one waits for its end."""
+    services = {
+        name: service
+        for name, service in RAW["services"].items()
+        if not service.get("profiles") or profiles & set(service["profiles"])
+    }
+    awaited = {
+        other
+        for service in services.values()
+        for other, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert ONE_SHOT & set(services) <= awaited
+
+
 def test_networks_let_through_what_is_needed() -> None:
     """The database has no way out and no way in from the brokers; receivers see only who posts."""
     services = RAW["services"]
@@ -485,16 +577,13 @@ def guide() -> str:
 def test_overrides_of_the_guide_are_taken(tmp_path: Path) -> None:
     """What it tells people to write into an override is valid, and sets what there is to set."""
     generated(tmp_path)
-    pair = {"GEOTARGET_AUTH_CALLOUT_SEED": "SA", "NATS_CALLOUT_ISSUER": "AA"}
     known = {f"GEOTARGET_{each.upper()}" for each in Settings.model_fields}
     overrides = re.findall(r"```yaml\n(.*?)```", guide(), re.DOTALL)
-    assert len(overrides) == 2
+    assert len(overrides) == 1
     for number, text in enumerate(overrides):
         override = tmp_path / f"{number}.yml"
         override.write_text(text)
-        done = ask_compose(
-            tmp_path, "--file", str(override), "config", COMPOSE_PROFILES="single", **pair
-        )
+        done = ask_compose(tmp_path, "--file", str(override), "config", COMPOSE_PROFILES="single")
         assert done.returncode == 0, done.stderr
         merged = yaml.safe_load(done.stdout)["services"]
         for name, service in yaml.safe_load(text)["services"].items():
@@ -507,6 +596,6 @@ def test_the_guide_says_how_to_use_it() -> None:
     """Profiles and variables, and that no engine ran it where it was written."""
     part = guide()
     for word in ("`single`", "`scale`", "`demo`", "services/geotarget/env.sh", "HTTP_ADDRESS",
-                 "MQTT_ADDRESS", "digest", "no engine"):  # fmt: skip
+                 "MQTT_ADDRESS", "PHONE_URL", "DEVICE_TOKENS=", "digest", "no engine"):  # fmt: skip
         assert word in part, word
     assert "docker compose up" in (REPOSITORY / "README.md").read_text()
