@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from geotarget.model import Decision, Delivery, Kind, Rejected, Transition
+from geotarget.store import waiting
 from geotarget.store.documents import to_json
 from geotarget.store.tables import STRETCH_BITS
 
@@ -202,6 +203,7 @@ def write_deliveries(
         "INSERT INTO delivery_body (delivery, body) VALUES (?, ?)",
         [(seq, each.body) for seq, each in new],
     )
+    waiting.put(cursor, new)
     _write_spans(cursor, "delivery", (each.created_ms for each in deliveries), last_seq)
     changes["deliveries_pending"] += len(new)
 

@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from geotarget.model import Rejected
-from geotarget.store import device_tokens, footfall, live, traces
+from geotarget.store import device_tokens, footfall, live, traces, waiting
 from geotarget.store.appending import count
 from geotarget.store.documents import to_json
 from geotarget.store.history import named_device
@@ -236,6 +236,8 @@ def remove(cursor: Any, table: str, seqs: Sequence[int], gone: Counter[str]) -> 
     (last,) = cursor.execute(newest).fetchone()
     cursor.execute(f"DELETE FROM {table} WHERE seq {_NUMBERED}", asked)  # noqa: S608 - our own names
     gone[_NAMES[table]] += cursor.rowcount
+    if table == "delivery":
+        waiting.end(cursor, seqs)
     if table in _OF_DEVICES and (last,) != cursor.execute(newest).fetchone():
         keep_numbering(cursor, table, last)
     release(cursor, ended)  # what waited behind a webhook about a device of somebody else's by now

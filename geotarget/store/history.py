@@ -115,11 +115,16 @@ _DECISIONS = _List(
     indexed=("device", "campaign", "zone"),
     rare={("gate", "fired"): "decision_fired"},
 )
+_NEXT_ATTEMPT = f"""
+CASE WHEN state <> 'pending' THEN next_attempt_ms ELSE (
+  SELECT nullif(waiting.next_attempt_ms, {PARKED_MS}) FROM waiting
+  WHERE waiting.seq = delivery.seq) END
+"""  # noqa: S608 - our own figure
 _DELIVERIES = _List(
     table="delivery",
     time="created_ms",
     columns="webhook_id, endpoint, type, device, zone, campaign, created_ms, expires_ms, state, "
-    f"attempts, nullif(next_attempt_ms, {PARKED_MS}), status, finished_ms",
+    f"attempts, {_NEXT_ATTEMPT}, status, finished_ms",
     indexed=("device", "endpoint", "zone", "campaign"),
     rare={("state", FAILED): "delivery_failed"},
 )

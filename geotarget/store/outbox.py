@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from geotarget.model import Attempt, Claimed
+from geotarget.store import waiting
 from geotarget.store.appending import count
 from geotarget.store.counting import count_delivered
 from geotarget.store.database import Database, cursor_of
@@ -35,21 +36,22 @@ PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 
 _DUE = """
 SELECT asked.value FROM json_each(?) AS asked WHERE EXISTS (
-  SELECT 1 FROM delivery INDEXED BY delivery_due
-  WHERE endpoint = asked.value AND state = 'pending' AND next_attempt_ms <= ?)
+  SELECT 1 FROM waiting INDEXED BY waiting_due
+  WHERE endpoint = asked.value AND next_attempt_ms <= ?)
 """
 _OLDEST_DUE = f"""
-SELECT seq, next_attempt_ms, webhook_id, endpoint, type,
-  CASE WHEN {IS_BEHIND} THEN NULL
-  ELSE (SELECT body FROM delivery_body WHERE delivery_body.delivery = waiting.seq) END,
-  attempts, expires_ms
-FROM delivery AS waiting INDEXED BY delivery_due
-WHERE endpoint = ? AND state = 'pending' AND next_attempt_ms <= ?
-/*sqlite*/ ORDER BY next_attempt_ms, seq LIMIT ?
-/*postgresql ORDER BY next_attempt_ms LIMIT ? FOR NO KEY UPDATE SKIP LOCKED*/
+SELECT seq, {IS_BEHIND}, next_attempt_ms, webhook_id, endpoint, type, attempts, expires_ms
+FROM waiting INDEXED BY waiting_due
+WHERE endpoint = ? AND next_attempt_ms <= ?
+ORDER BY next_attempt_ms, seq LIMIT ? /*postgresql FOR NO KEY UPDATE SKIP LOCKED*/
 """  # noqa: S608 - our own names
-_BODY = 5
-"""Place of the body in such a row; None: it has to wait for an earlier one."""
+_BODIES = """
+SELECT delivery, body FROM delivery_body
+WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
+"""
+
+_BEHIND = 1
+"""Place in such a row of whether it has to wait for an earlier one."""
 
 _LOOK_FURTHER = 200
 """How many more are looked at next where some have to wait."""
@@ -77,20 +79,18 @@ WHERE decision.id = json_extract(asked.value, '$[0]') AND (
   WHERE delivery = CAST(json_extract(asked.value, '$[1]') AS BIGINT) AND state = 'delivered'
 ) = CAST(json_extract(asked.value, '$[2]') AS BIGINT)
 """
-_LEASE = "UPDATE delivery SET next_attempt_ms = ? WHERE seq = ?"
+_LEASE = "UPDATE waiting SET next_attempt_ms = ? WHERE seq = ?"
 _SOONER = """
-UPDATE delivery SET next_attempt_ms = max(?, next_attempt_ms - ?)
+UPDATE waiting SET next_attempt_ms = max(?, next_attempt_ms - ?)
 WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
 """
-_GIVE_UP = """
-UPDATE delivery SET state = 'failed', finished_ms = ?
-WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
-"""
+_GIVE_UP = "UPDATE delivery SET state = 'failed', finished_ms = ? WHERE seq = ?"
 _UNKNOWN = (-1, False, "")
 _UPDATE = """
 UPDATE delivery SET state = ?, attempts = ?, next_attempt_ms = ?, status = ?, finished_ms = ?
 WHERE seq = ?
 """
+_RETRY = "UPDATE waiting SET attempts = ?, next_attempt_ms = ? WHERE seq = ?"
 
 
 class Outbox:
@@ -140,8 +140,12 @@ class Outbox:
             for (endpoint,) in due:
                 rows += _claim(cursor, endpoint, limits[endpoint], now_ms)
             cursor.executemany(_LEASE, [(now_ms + lease_ms, row[0]) for row in rows])
-        rows.sort(key=lambda row: (row[1], row[0]))
-        return [Claimed(*row[2:]) for row in rows]
+            bodies = dict(cursor.execute(_BODIES, (to_json([row[0] for row in rows]),)))
+        rows.sort(key=lambda row: (row[2], row[0]))
+        return [
+            Claimed(webhook_id, endpoint, type_, bodies[seq], attempts, expires_ms)
+            for seq, _, _, webhook_id, endpoint, type_, attempts, expires_ms in rows
+        ]
 
     def bring_forward(self, *, now_ms: int, by_ms: int) -> int:
         """Let what waits for a later time go so much sooner: the time of day was set back.
@@ -234,6 +238,11 @@ class Outbox:
             changes["attempts"] += len(new)
             cursor.executemany(_INSERT_ATTEMPT, new)
             cursor.executemany(_UPDATE, list(updates.values()))
+            waiting.end(cursor, [seq for seq, row in updates.items() if row[0] != PENDING])
+            cursor.executemany(
+                _RETRY,
+                [(row[1], row[2], seq) for seq, row in updates.items() if row[0] == PENDING],
+            )
             ready = release(cursor, ended)
             if accepted:
                 asked = to_json([(decision, seq, said[seq]) for seq, decision in accepted.items()])
@@ -250,8 +259,7 @@ class Outbox:
                 "SELECT value FROM counter WHERE name = 'deliveries_pending'"
             ).fetchone()
             (oldest_ms,) = cursor.execute(
-                "SELECT min(created_ms) FROM delivery INDEXED BY delivery_oldest "
-                "WHERE state = 'pending'"
+                "SELECT min(created_ms) FROM waiting INDEXED BY waiting_oldest"
             ).fetchone()
         return pending, oldest_ms
 
@@ -284,11 +292,7 @@ class Outbox:
                 (webhook_id, endpoint, endpoint),
             ).fetchall()
             held = hold(cursor, (seq for (seq,) in found))
-            cursor.executemany(
-                "UPDATE delivery SET state = 'pending', attempts = 0, next_attempt_ms = ?, "
-                "expires_ms = NULL, finished_ms = NULL WHERE seq = ?",
-                [(now_ms, seq) for seq in held],
-            )
+            waiting.put_again(cursor, list(held), now_ms=now_ms, for_good=True)
             changes = Counter({"deliveries_pending": len(held)})
             changes.subtract(f"deliveries_{each.state}" for each in held.values())
             count(cursor, changes)
@@ -300,11 +304,12 @@ def abandon(cursor: Any, endpoint: str, *, now_ms: int) -> None:
 
     Inside the transaction that deletes the endpoint, however much it is: about 5 µs a delivery.
     """
-    cursor.execute(_GIVE_UP, (now_ms, hold_waiting(cursor, "endpoint = ?", (endpoint,))))
-    count(
-        cursor,
-        Counter({"deliveries_pending": -cursor.rowcount, "deliveries_failed": cursor.rowcount}),
-    )
+    found = cursor.execute("SELECT seq FROM waiting WHERE endpoint = ?", (endpoint,)).fetchall()
+    held = hold(cursor, (seq for (seq,) in found))
+    ended = [seq for seq, each in held.items() if each.state == PENDING]
+    cursor.executemany(_GIVE_UP, [(now_ms, seq) for seq in ended])
+    waiting.end(cursor, ended)
+    count(cursor, Counter({"deliveries_pending": -len(ended), "deliveries_failed": len(ended)}))
 
 
 def _claim(cursor: Any, endpoint: str, most: int, now_ms: int) -> list[tuple[Any, ...]]:
@@ -312,8 +317,8 @@ def _claim(cursor: Any, endpoint: str, most: int, now_ms: int) -> list[tuple[Any
     at_once = most
     while True:
         looked = cursor.execute(_OLDEST_DUE, (endpoint, now_ms, at_once)).fetchall()
-        rows = [row for row in looked if row[_BODY] is not None][:most]
-        behind = [row[0] for row in looked if row[_BODY] is None]
+        rows = [row for row in looked if not row[_BEHIND]][:most]
+        behind = [row[0] for row in looked if row[_BEHIND]]
         park(cursor, behind, now_ms=now_ms)
         if not behind or len(looked) < at_once or len(rows) == most:
             return rows

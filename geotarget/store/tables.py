@@ -289,6 +289,22 @@ attempt = sa.Table(
     Column("answer", Text, nullable=False),
     sa.UniqueConstraint("delivery", "started_ms", "attempt"),
 )
+waiting = sa.Table(
+    "waiting",
+    metadata,
+    Column("seq", NUMBER, primary_key=True, autoincrement=False),
+    Column("webhook_id", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("ordered", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_ms", BigInteger, nullable=False),
+    sa.Index("waiting_due", "endpoint", "next_attempt_ms", "seq"),
+    sa.Index("waiting_oldest", "created_ms"),
+)
 dead_letter = sa.Table(
     "dead_letter",
     metadata,
@@ -327,12 +343,8 @@ def _partial(name: str, *columns: sa.Column[object], where: str) -> None:
 
 _partial("decision_fired", decision.c.seq, where="gate = 'fired'")
 _partial("delivery_failed", delivery.c.seq, where="state = 'failed'")
-_partial("delivery_due", delivery.c.endpoint, delivery.c.next_attempt_ms, where="state = 'pending'")
-_partial("delivery_oldest", delivery.c.created_ms, where="state = 'pending'")
 _partial(
-    "delivery_in_order",
-    *(delivery.c.endpoint, delivery.c.device, delivery.c.seq),
-    where="state = 'pending' AND ordered",
+    "waiting_in_order", *(waiting.c.endpoint, waiting.c.device, waiting.c.seq), where="ordered"
 )
 
 # -- people who were erased -----------------------------------------------------------------
