@@ -193,7 +193,7 @@ def test_a_damaged_database_gives_no_backup(data: Path, tmp_path: Path) -> None:
     taken = take(data / "geotarget.db", tmp_path / "b.db")
     good = taken.file.read_bytes()
     damage(data / "geotarget.db")
-    with pytest.raises(StoreError, match="damaged|malformed"):
+    with pytest.raises(StoreError, match=r"damaged|malformed"):
         take(data / "geotarget.db", tmp_path / "b.db", overwrite=True)
     assert good == taken.file.read_bytes()
 

@@ -23,10 +23,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from geotarget.store.documents import to_json
+from geotarget.store.event_days import within
 
 _HOLD = """
 SELECT seq, state, attempts FROM delivery
-WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
+WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) {}
 /*postgresql ORDER BY seq FOR UPDATE*/
 """
 _HOLD_DEVICES = """
@@ -56,7 +57,7 @@ class Held(NamedTuple):
     attempts: int
 
 
-def hold(cursor: Any, seqs: Iterable[int]) -> dict[int, Held]:
+def hold(cursor: Any, seqs: Iterable[int], days: Iterable[int] | None = None) -> dict[int, Held]:
     """Keep all others from changing deliveries; those that have gone are left out.
 
     Parameters
@@ -65,6 +66,9 @@ def hold(cursor: Any, seqs: Iterable[int]) -> dict[int, Held]:
         Inside a write transaction.
     seqs
         Their numbers.
+    days
+        Those of their events (`event_days`); None: any. Of what is of another day, only the row of
+        `waiting` is held, which is enough to let it go.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def hold(cursor: Any, seqs: Iterable[int]) -> dict[int, Held]:
         How they are now, and until the transaction ends.
     """
     asked = (to_json(sorted(seqs)),)
-    rows = cursor.execute(_HOLD, asked).fetchall()
+    rows = cursor.execute(_HOLD.format(within(days)), asked).fetchall()
     # only now: what another has put there while we waited for the delivery has to be seen
     cursor.execute(_HOLD_FROM_CLAIMS, asked).fetchall()
     return {seq: Held(state, attempts) for seq, state, attempts in rows}

@@ -124,13 +124,16 @@ class Replays:
         for found in self._walk(what, now_ms):
             with self._database.write(alone=False) as connection:
                 cursor = cursor_of(connection)
-                held = hold(cursor, (seq for seq, _ in found))
+                days = {day for _, _, day in found}
+                held = hold(cursor, (seq for seq, _, _ in found), days)
                 # a sender may have had its say since they were found
                 again = [
-                    (seq, state) for seq, state in found if seq in held and held[seq].state == state
+                    (seq, state)
+                    for seq, state, _ in found
+                    if seq in held and held[seq].state == state
                 ]
                 for_good = EXPIRED in what.states
-                put_again(cursor, [seq for seq, _ in again], now_ms=now_ms, for_good=for_good)
+                put_again(cursor, [seq for seq, _ in again], days, now_ms=now_ms, for_good=for_good)
                 changes = Counter({"deliveries_pending": len(again)})
                 changes.subtract(f"deliveries_{state}" for _, state in again)
                 count(cursor, changes)
@@ -146,8 +149,8 @@ class Replays:
         """Return how many deliveries `replay` would send again, at most `Replay.limit`."""
         return sum(len(found) for found in self._walk(what, now_ms))
 
-    def _walk(self, what: Replay, now_ms: int) -> Iterator[list[tuple[int, str]]]:
-        """Yield numbers and states of what is wanted, oldest first, `AT_ONCE` at a time."""
+    def _walk(self, what: Replay, now_ms: int) -> Iterator[list[tuple[int, str, int]]]:
+        """Yield numbers, states and days of what is wanted, oldest first, `AT_ONCE` at a time."""
         after = -1 if what.cursor is None else read_cursor(what.cursor, "replay", int)
         left = what.limit
         with self._database.read() as connection:
@@ -215,7 +218,7 @@ def _statement(
     terms.append("EXISTS (SELECT 1 FROM endpoint WHERE endpoint.id = delivery.endpoint)")
     statement = walk(
         "delivery",
-        "seq, state",
+        "seq, state, event_day",
         index=index,
         spans="list = 'delivery' AND span.stretch >= ? AND max_ms >= ? AND min_ms < ?",
         rows=" AND ".join(terms),

@@ -18,6 +18,9 @@ from geotarget.store.column_types import NO, NUMBER, Text
 STRETCH_BITS = 12
 """A row's stretch is its number, shifted by this many bits."""
 
+NO_DAY = sa.text("-1")
+"""The default of `event_day` (`event_days`)."""
+
 metadata = sa.MetaData()
 
 # -- catalogue ------------------------------------------------------------------------------
@@ -260,6 +263,7 @@ delivery = sa.Table(
     Column("status", Integer),
     Column("finished_ms", BigInteger),
     Column("ordered", Boolean, nullable=False, server_default=NO),
+    Column("event_day", Integer, nullable=False, server_default=NO_DAY),
     sa.UniqueConstraint("webhook_id", "endpoint"),
 )
 delivery_body = sa.Table(
@@ -273,6 +277,7 @@ delivery_body = sa.Table(
         autoincrement=False,
     ),
     Column("body", LargeBinary, nullable=False),
+    Column("event_day", Integer, nullable=False, server_default=NO_DAY),
 )
 attempt = sa.Table(
     "attempt",
@@ -287,6 +292,7 @@ attempt = sa.Table(
     Column("status", Integer),
     Column("error", Text, nullable=False),
     Column("answer", Text, nullable=False),
+    Column("event_day", Integer, nullable=False, server_default=NO_DAY),
     sa.UniqueConstraint("delivery", "started_ms", "attempt"),
 )
 waiting = sa.Table(
@@ -302,6 +308,7 @@ waiting = sa.Table(
     Column("expires_ms", BigInteger),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_ms", BigInteger, nullable=False),
+    Column("event_day", Integer, nullable=False, server_default=NO_DAY),
     sa.Index("waiting_due", "endpoint", "next_attempt_ms", "seq"),
     sa.Index("waiting_oldest", "created_ms"),
 )

@@ -17,23 +17,23 @@ from typing import Any
 
 from geotarget.model import Delivery
 from geotarget.store.documents import to_json
+from geotarget.store.event_days import day_of, within
 
 _COLUMNS = (
     "seq, webhook_id, endpoint, type, device, ordered, created_ms, expires_ms, attempts, "
-    "next_attempt_ms"
+    "next_attempt_ms, event_day"
 )
 _INSERT = f"""
 INSERT INTO waiting ({_COLUMNS})
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
 """  # noqa: S608 - our own names
 _AGAIN = """
-UPDATE delivery SET state = 'pending', attempts = 0, next_attempt_ms = ?, finished_ms = NULL
-WHERE seq = ?
+UPDATE delivery SET state = 'pending', attempts = 0, next_attempt_ms = ?, finished_ms = NULL {}
+WHERE seq = ? {}
 """
-_AGAIN_FOR_GOOD = _AGAIN.replace("WHERE", ", expires_ms = NULL WHERE")
 _COPY = f"""
 INSERT INTO waiting ({_COLUMNS}) SELECT {_COLUMNS} FROM delivery
-WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
+WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) {{}}
 ON CONFLICT (seq) DO UPDATE SET attempts = excluded.attempts, expires_ms = excluded.expires_ms,
   next_attempt_ms = excluded.next_attempt_ms
 """  # noqa: S608 - our own names
@@ -54,13 +54,16 @@ def put(cursor: Any, new: Iterable[tuple[int, Delivery]]) -> None:
                 each.created_ms,
                 each.expires_ms,
                 each.created_ms,
+                day_of(each.webhook_id),
             )
             for seq, each in new
         ],
     )
 
 
-def put_again(cursor: Any, seqs: Sequence[int], *, now_ms: int, for_good: bool) -> None:
+def put_again(
+    cursor: Any, seqs: Sequence[int], days: Iterable[int], *, now_ms: int, for_good: bool
+) -> None:
     """Let deliveries wait again, whatever became of them, or wait no longer than now.
 
     Parameters
@@ -69,6 +72,8 @@ def put_again(cursor: Any, seqs: Sequence[int], *, now_ms: int, for_good: bool) 
         Inside a transaction that holds them.
     seqs
         Their numbers.
+    days
+        Those of their events (`event_days`).
     now_ms
         When they are due, Unix milliseconds.
     for_good
@@ -76,9 +81,10 @@ def put_again(cursor: Any, seqs: Sequence[int], *, now_ms: int, for_good: bool) 
     """
     if not seqs:
         return
-    statement = _AGAIN_FOR_GOOD if for_good else _AGAIN
+    near = within(days)
+    statement = _AGAIN.format(", expires_ms = NULL" if for_good else "", near)
     cursor.executemany(statement, [(now_ms, seq) for seq in seqs])
-    cursor.execute(_COPY, (to_json(seqs),))
+    cursor.execute(_COPY.format(near), (to_json(seqs),))
 
 
 def end(cursor: Any, seqs: Iterable[int]) -> None:

@@ -24,6 +24,7 @@ from tests.postgres_server import SECRET_KEY
 
 DAY_MS = 86_400_000
 DEADLINE_S = 60
+FIRST_DAY = START_MS // DAY_MS
 KEEP = Keep(history=90, deliveries=30, conversions=400, behaviour=200)
 
 
@@ -235,7 +236,7 @@ def test_what_changes_between_look_and_deletion_stays(store: Store, clock: Clock
         thread.start()
         while not store._database._turnstile._queue:  # it has looked, and waits for its turn
             assert time.monotonic() < deadline
-        put_again(cursor_of(connection), [2], now_ms=clock(), for_good=True)
+        put_again(cursor_of(connection), [2], [FIRST_DAY], now_ms=clock(), for_good=True)
     thread.join(DEADLINE_S)
     assert [Dropped("delivery", 2)] == steps
     assert [made[1].webhook_id] == [each.webhook_id for each in store.deliveries_page().items]
