@@ -255,7 +255,7 @@ class Outbox:
             )
             ready = release(cursor, ended)
             if accepted:
-                _count_first(cursor, {seq: (accepted[seq], said[seq]) for seq in accepted}, days)
+                _count_first(cursor, {seq: (accepted[seq], said[seq]) for seq in accepted})
             count(cursor, changes)
             return ready
 
@@ -306,14 +306,13 @@ class Outbox:
         return len(held)
 
 
-def _count_first(
-    cursor: Any, accepted: Mapping[int, tuple[str, int]], days: Collection[int]
-) -> None:
+def _count_first(cursor: Any, accepted: Mapping[int, tuple[str, int]]) -> None:
     """Count the offers that were accepted for the first time just now.
 
     `accepted` tells of each delivery whose decision it was, and how many attempts just said so.
     """
     asked = to_json([(decision, seq, said) for seq, (decision, said) in accepted.items()])
+    days = {day_of(f"offer_{decision}") for decision, _ in accepted.values()}
     statement = _FIRST_ACCEPTED.format(decided_within(days), within(days))
     count_delivered(cursor, sorted(cursor.execute(statement, (asked,)).fetchall()))
 
