@@ -1,9 +1,9 @@
 """Days of history on PostgreSQL: made ahead of their time, and dropped as a whole.
 
 To delete a row costs as much there as to write it, and leaves it in its table and in four to seven
-indices until somebody cleans up. So transitions and decisions lie in partitions, one for each day
-in UTC, and what is too old is dropped with its table: some milliseconds, and a pass over the day to
-see what has to stay.
+indices until somebody cleans up. So transitions, decisions and deliveries lie in partitions, one
+for each day in UTC, and what is too old is dropped with its table: some milliseconds, and a pass
+over the day to see what has to stay.
 
 Ids begin with their instant in hexadecimal digits, so a day is a range of ids, and what keeps a row
 from being there twice, its id, is what the tables are divided by: who knows an id asks one
@@ -28,10 +28,17 @@ wants that waits for `LOCK_MS` at most, for all others queue behind him: where a
 reads for longer, it is tried again the next time. Each is one transaction, so whoever is killed in
 the midst of it has done nothing.
 
-Deliveries are not divided. Those that wait may be of any day, so each claim would ask all of them:
-at 39 days (of two partitions each, for ids of webhooks have their kind in front) a claim of 100
-took 112 ms in place of 16, a mark 179 in place of 13, and a claim held 1,675 locks, of which a
-server has 6,400 unless told otherwise. They need a table of what waits before.
+Deliveries are divided by a number, `event_day` (`event_days`): ids of webhooks have their kind in
+front, and would need two partitions a day. Bodies and attempts have it too and lie in days of their
+own, which are made and dropped with those of the deliveries; so nothing is deleted row by row. What
+waits may be of any day, so it is in a table of its own (`waiting`), which tells senders the days:
+divided without it, a claim of 100 took 112 ms at 39 days in place of 16, a mark 179 in place of 13,
+with 1,675 locks. Now a claim holds 21 locks and a mark 82, however many days there are, and some 30
+more for each further day that they are of. CPU of client and server at 39 days with 200,000
+deliveries, divided and not: a claim of 100 7.2 and 7.3 ms, a mark 13.0 and 13.3, to append 500 18.0
+and 16.9; a page of the newest, of a device, of what failed 4.3, 4.8, 5.0 and 1.4, 1.1, 2.3. Of the
+deliveries of a day those that wait, or ended lately, move to the rest with bodies and attempts: a
+day of 33,333 went in one step and 0.2 s of CPU, row by row in 139 steps and 1.1 s.
 """
 
 from __future__ import annotations

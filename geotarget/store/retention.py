@@ -16,10 +16,11 @@ lie: only the stretches that hold something too old are looked at, oldest first,
 narrowed when one is done. Numbers are never given twice, for cursors and attempts go by them: when
 the last row of a list goes, an empty stretch after it keeps the numbering.
 
-On PostgreSQL transitions and decisions lie in a partition for each day in UTC (`partitions`), and
-go when their day is over for long enough: as a whole, in one step, which is no row to delete and
-none to clean up after. What of it has to stay is kept; what lies in no day goes by rows. So there
-they are kept for up to a day longer: rows that went by the hour would leave no day to drop.
+On PostgreSQL transitions, decisions and deliveries lie in a partition for each day in UTC
+(`partitions`), and go when their day is over for long enough: as a whole, in one step, which is no
+row to delete and none to clean up after. What of it has to stay is kept; what lies in no day goes
+by rows. So there they are kept for up to a day longer: rows that went by the hour would leave no
+day to drop.
 """
 
 from __future__ import annotations

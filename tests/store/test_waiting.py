@@ -13,6 +13,7 @@ from test_postgres_schema import bring
 from geotarget.model import BatchWrite, Delivery, Endpoint
 from geotarget.store import Replay, Store
 from geotarget.store.database import cursor_of
+from geotarget.store.event_days import DAY_MS
 from geotarget.store.opening import open_database
 from geotarget.store.ordering import PARKED_MS
 from tests.postgres_server import SECRET_KEY
@@ -21,6 +22,11 @@ NOW_MS = at(1_000)
 LEASE_MS = 60_000
 LIMITS = {"crm": 100}
 
+_ATTEMPT = """
+INSERT INTO attempt (delivery, started_ms, attempt, duration_ms, state, next_attempt_ms, status,
+  error, answer)
+VALUES (?, ?, 1, 30, 'pending', 0, 503, '', '')
+"""
 _DELIVERY = """
 INSERT INTO delivery (seq, stretch, webhook_id, endpoint, type, device, zone, campaign, created_ms,
   expires_ms, state, attempts, next_attempt_ms, status, finished_ms, ordered)
@@ -82,6 +88,7 @@ def test_a_migration_copies_what_waits(database_url: str) -> None:
             cursor.execute(_DELIVERY, values)
             body = "INSERT INTO delivery_body (delivery, body) VALUES (?, ?)"
             cursor.execute(body, (seq, each.body))
+            cursor.execute(_ATTEMPT, (seq, each.created_ms))
         added = "UPDATE counter SET value = ? WHERE name = ?"
         for name, value in {"pending": 5, "delivered": 1, "failed": 1}.items():
             cursor.execute(added, (value, f"deliveries_{name}"))
@@ -90,6 +97,7 @@ def test_a_migration_copies_what_waits(database_url: str) -> None:
     ids = {name: each.webhook_id for name, each in made.items()}
     with Store.open(database_url, secret_key=SECRET_KEY) as store:
         check(store)
+        check_days(store)
         assert (5, at(1)) == store.outbox_size()
         told = {each.webhook_id: each.next_attempt_ms for each in store.deliveries_page().items}
         for name, (_, next_ms) in waits.items():
@@ -108,6 +116,19 @@ def test_a_migration_copies_what_waits(database_url: str) -> None:
         states = [each.state for each in store.deliveries_page(state="failed").items]
         assert ["failed"] == states
         check(store)
+
+
+def check_days(store: Store) -> None:
+    """See that PostgreSQL knows of which day is what was there before it was divided."""
+    with store._database.read() as connection:
+        if connection.dialect.name != "postgresql":
+            return
+        cursor = cursor_of(connection)
+        for table in ("delivery", "delivery_body", "attempt", "waiting"):
+            found = cursor.execute(f"SELECT DISTINCT event_day FROM {table}").fetchall()
+            assert [(START_MS // DAY_MS,)] == found, table
+        spans = cursor.execute("SELECT first_day, last_day FROM span WHERE list = 'delivery'")
+        assert [(START_MS // DAY_MS, START_MS // DAY_MS)] == spans.fetchall()
 
 
 def test_each_way_in_and_out(store: Store) -> None:
