@@ -18,8 +18,7 @@ from geotarget.store.column_types import NO, NUMBER, Text
 STRETCH_BITS = 12
 """A row's stretch is its number, shifted by this many bits."""
 
-NO_DAY = sa.text("-1")
-"""The default of `event_day` (`event_days`)."""
+NO_DAY = sa.text("-1")  # of `event_day`
 
 metadata = sa.MetaData()
 
