@@ -1,7 +1,7 @@
 """What waits to be sent gets a table of its own; `waiting` says what for.
 
-What waits now is copied into it: some 5 µs a delivery that waits, none for what was sent. The
-indices of `delivery` that only senders asked go, because each mark and each lease paid for them.
+What waits now is copied into it; nothing of what was sent is read or written. The indices of
+`delivery` that only senders asked go, because each mark and each lease paid for them.
 That is one more thing that is not only added: a sender of the version before that still runs on
 SQLite is told that its index is gone, and claims nothing, which is as well, for it would send what
 others send too.
