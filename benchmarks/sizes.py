@@ -56,7 +56,7 @@ BATCH = 5_000
 PARTS = {
     "transition": ("transition",),
     "decision": ("decision",),
-    "delivery": ("delivery", "delivery_body", "attempt"),
+    "delivery": ("delivery", "delivery_body", "attempt", "waiting"),
     "device": ("device",),
     "profile": ("profile", "profile_device"),
     "behaviour": ("behaviour",),

@@ -161,7 +161,7 @@ def postgres_template(postgres_url: str) -> Iterator[str]:
 
     url = make_database(postgres_url)
     with Store.open(url, secret_key=SECRET_KEY) as store:
-        assert 4 == make_days(store._database, FIRST_DAY_MS, ahead=1)
+        assert 6 == make_days(store._database, FIRST_DAY_MS, ahead=1)
     yield url.rpartition("/")[2]
     drop_database(url)
 

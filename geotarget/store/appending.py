@@ -14,7 +14,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from geotarget.model import Decision, Delivery, Kind, Rejected, Transition
+from geotarget.store import waiting
 from geotarget.store.documents import to_json
+from geotarget.store.event_days import day_of
 from geotarget.store.tables import STRETCH_BITS
 
 MAX_PAYLOAD = 64 << 10
@@ -22,12 +24,12 @@ MAX_PAYLOAD = 64 << 10
 
 _LAST_SEQS = "SELECT {}, {}, {}".format(
     *(
-        f"""{"/*sqlite*/" if divided else ""} max(
+        f"""/*sqlite*/ max(
   (SELECT coalesce(max(seq), 0) FROM {table}),
   (SELECT coalesce(max(stretch) << {STRETCH_BITS}, 0) FROM span WHERE list = '{table}'))
-{f"/*postgresql (SELECT value FROM counter WHERE name = 'last {table}')*/" if divided else ""}
+/*postgresql (SELECT value FROM counter WHERE name = 'last {table}')*/
 """  # noqa: S608 - our own names
-        for table, divided in (("transition", True), ("decision", True), ("delivery", False))
+        for table in ("transition", "decision", "delivery")
     )
 )
 _INSERT_TRANSITION = """
@@ -44,9 +46,9 @@ ON CONFLICT (id) DO NOTHING
 """
 _INSERT_DELIVERY = """
 INSERT INTO delivery (seq, stretch, webhook_id, endpoint, type, device, zone, campaign,
-  created_ms, expires_ms, state, attempts, next_attempt_ms, ordered)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, ?)
-ON CONFLICT (webhook_id, endpoint) DO NOTHING
+  created_ms, expires_ms, state, attempts, next_attempt_ms, ordered, event_day)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'pending', 0, ?, ?, ?)
+ON CONFLICT (webhook_id, endpoint /*postgresql , event_day*/) DO NOTHING
 """
 _UPSERT_SPAN = """
 INSERT INTO span (list, stretch, min_ms, max_ms) VALUES (?, ?, ?, ?)
@@ -55,6 +57,10 @@ ON CONFLICT (list, stretch) DO UPDATE SET
 """
 _NOTE_IDS = """
 UPDATE span SET first_id = min(first_id, ?), last_id = max(last_id, ?)
+WHERE list = ? AND stretch = ?
+"""
+_NOTE_DAYS = """
+UPDATE span SET first_day = min(first_day, ?), last_day = max(last_day, ?)
 WHERE list = ? AND stretch = ?
 """
 _COUNT = """
@@ -116,7 +122,7 @@ def write_transitions(
     )
     new = _new(cursor, "transition", transitions, last_seq)
     _write_spans(cursor, "transition", (each.ts_ms for each in transitions), last_seq)
-    _note_ids(cursor, "transition", [each.id for each in transitions], last_seq)
+    _note(cursor, _NOTE_IDS, "transition", [each.id for each in transitions], last_seq)
     changes["last transition"] += len(transitions)
     changes["transitions"] += len(new)
     changes["entries"] += sum(each.kind is Kind.ENTER for each in new)
@@ -162,7 +168,7 @@ def write_decisions(
     )
     new = _new(cursor, "decision", decisions, last_seq)
     _write_spans(cursor, "decision", (each.decided_ms for each in decisions), last_seq)
-    _note_ids(cursor, "decision", [each.id for each in decisions], last_seq)
+    _note(cursor, _NOTE_IDS, "decision", [each.id for each in decisions], last_seq)
     changes["last decision"] += len(decisions)
     fired = sum(each.fired for each in new)
     changes["decisions_fired"] += fired
@@ -177,6 +183,7 @@ def write_deliveries(
     if not deliveries:
         return
     numbered = list(enumerate(deliveries, last_seq + 1))
+    days = [day_of(each.webhook_id) for each in deliveries]
     cursor.executemany(
         _INSERT_DELIVERY,
         [
@@ -193,16 +200,20 @@ def write_deliveries(
                 each.expires_ms,
                 each.created_ms,
                 each.ordered,
+                day,
             )
-            for seq, each in numbered
+            for (seq, each), day in zip(numbered, days, strict=True)
         ],
     )
     new = _new(cursor, "delivery", numbered, last_seq)
     cursor.executemany(
-        "INSERT INTO delivery_body (delivery, body) VALUES (?, ?)",
-        [(seq, each.body) for seq, each in new],
+        "INSERT INTO delivery_body (delivery, body, event_day) VALUES (?, ?, ?)",
+        [(seq, each.body, day_of(each.webhook_id)) for seq, each in new],
     )
+    waiting.put(cursor, new)
     _write_spans(cursor, "delivery", (each.created_ms for each in deliveries), last_seq)
+    _note(cursor, _NOTE_DAYS, "delivery", days, last_seq)
+    changes["last delivery"] += len(deliveries)
     changes["deliveries_pending"] += len(new)
 
 
@@ -231,16 +242,18 @@ def _write_spans(cursor: Any, table: str, instants: Iterable[int], last_seq: int
     )
 
 
-def _note_ids(cursor: Any, table: str, ids: Sequence[str], last_seq: int) -> None:
-    """Note between which ids those of the stretches lie, where it is asked for (`stretches`)."""
+def _note(
+    cursor: Any, statement: str, table: str, places: Sequence[str | int], last_seq: int
+) -> None:
+    """Note between which ids or days the stretches lie, where it is asked for (`stretches`)."""
     if not getattr(cursor, "divides", False):
         return
     start = 0
-    while start < len(ids):
+    while start < len(places):
         stretch = (last_seq + 1 + start) >> STRETCH_BITS
         end = ((stretch + 1) << STRETCH_BITS) - last_seq - 1
-        there = ids[start:end]
-        cursor.execute(_NOTE_IDS, (min(there), max(there), table, stretch))
+        there = places[start:end]
+        cursor.execute(statement, (min(there), max(there), table, stretch))
         start = end
 
 

@@ -26,14 +26,15 @@ from typing import Any
 import msgspec
 
 from geotarget.model import Rejected
-from geotarget.store import device_tokens, footfall, live, traces
+from geotarget.store import device_tokens, footfall, live, traces, waiting
 from geotarget.store.appending import count
 from geotarget.store.documents import to_json
+from geotarget.store.event_days import delete
 from geotarget.store.history import named_device
 from geotarget.store.holding import hold, hold_devices
 from geotarget.store.ordering import release
 from geotarget.store.retention import keep_numbering
-from geotarget.store.stretches import DIVIDED, IDS_OF_SPAN
+from geotarget.store.stretches import IN_SPAN
 
 FROM_THE_START: Mapping[str, int] = {
     "decision": -1, "delivery": -1, "dead_letter": -1, "conversion": -1,
@@ -148,8 +149,7 @@ def history(cursor: Any, who: Person, found: Strays) -> dict[str, list[int]]:
     """Return the numbers of the rows of history that go, by table; ascending."""
     rows = {table: set(found.rows.get(table, ())) for table in _NAMES}
     for table in _OF_DEVICES:
-        ids = IDS_OF_SPAN if table in DIVIDED else ""
-        statement = _OF_DEVICE.format(table=table, ids=ids)
+        statement = _OF_DEVICE.format(table=table, ids=IN_SPAN[table])
         for device in who.devices:
             rows[table] |= _numbers(cursor, statement, (device,))
     return {table: sorted(seqs) for table, seqs in rows.items()}
@@ -234,8 +234,12 @@ def remove(cursor: Any, table: str, seqs: Sequence[int], gone: Counter[str]) -> 
         gone["attempts"] += cursor.execute(tried, asked).fetchone()[0]
     newest = f"SELECT max(seq) FROM {table}"  # noqa: S608 - our own names
     (last,) = cursor.execute(newest).fetchone()
-    cursor.execute(f"DELETE FROM {table} WHERE seq {_NUMBERED}", asked)  # noqa: S608 - our own names
-    gone[_NAMES[table]] += cursor.rowcount
+    if table == "delivery":
+        gone[_NAMES[table]] += delete(cursor, seqs)
+        waiting.end(cursor, seqs)
+    else:
+        cursor.execute(f"DELETE FROM {table} WHERE seq {_NUMBERED}", asked)  # noqa: S608 - our own names
+        gone[_NAMES[table]] += cursor.rowcount
     if table in _OF_DEVICES and (last,) != cursor.execute(newest).fetchone():
         keep_numbering(cursor, table, last)
     release(cursor, ended)  # what waited behind a webhook about a device of somebody else's by now

@@ -20,6 +20,7 @@ import msgspec
 from geotarget.model import Attempt, Decision, Kind, Rejected, Transition
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import from_json
+from geotarget.store.event_days import day_of, within
 from geotarget.store.ordering import PARKED_MS
 from geotarget.store.outbox import FAILED
 from geotarget.store.pages import Page, check_limit, cut, read_cursor
@@ -115,24 +116,29 @@ _DECISIONS = _List(
     indexed=("device", "campaign", "zone"),
     rare={("gate", "fired"): "decision_fired"},
 )
+_NEXT_ATTEMPT = f"""
+CASE WHEN state <> 'pending' THEN next_attempt_ms ELSE (
+  SELECT nullif(waiting.next_attempt_ms, {PARKED_MS}) FROM waiting
+  WHERE waiting.seq = delivery.seq) END
+"""  # noqa: S608 - our own figure
 _DELIVERIES = _List(
     table="delivery",
     time="created_ms",
     columns="webhook_id, endpoint, type, device, zone, campaign, created_ms, expires_ms, state, "
-    f"attempts, nullif(next_attempt_ms, {PARKED_MS}), status, finished_ms",
+    f"attempts, {_NEXT_ATTEMPT}, status, finished_ms",
     indexed=("device", "endpoint", "zone", "campaign"),
     rare={("state", FAILED): "delivery_failed"},
 )
 _DELIVERY = f"""
 SELECT {_DELIVERIES.columns}, body
-FROM delivery JOIN delivery_body ON delivery_body.delivery = delivery.seq
-WHERE webhook_id = ? ORDER BY endpoint
+FROM delivery JOIN delivery_body ON delivery_body.delivery = delivery.seq {{}}
+WHERE webhook_id = ? {{}} ORDER BY endpoint
 """  # noqa: S608 - our own columns
 _ATTEMPTS = """
 SELECT webhook_id, endpoint, attempt, started_ms, duration_ms, attempt.state,
   attempt.next_attempt_ms, attempt.status, error, answer
-FROM delivery JOIN attempt ON attempt.delivery = delivery.seq
-WHERE webhook_id = ? ORDER BY attempt.started_ms, attempt.seq
+FROM delivery JOIN attempt ON attempt.delivery = delivery.seq {}
+WHERE webhook_id = ? {} ORDER BY attempt.started_ms, attempt.seq
 """
 _DEAD_LETTERS = """
 SELECT seq, source, payload, reason, detail, received_ms, position FROM dead_letter
@@ -257,9 +263,13 @@ class History:
         attempts: dict[str, list[Attempt]] = {}
         with self._database.read() as connection:
             cursor = cursor_of(connection)
-            for row in cursor.execute(_ATTEMPTS, (webhook_id,)):
+            days = [day_of(webhook_id)]
+            of = within(days, "delivery.")
+            said = _ATTEMPTS.format(within(days, "attempt."), of)
+            for row in cursor.execute(said, (webhook_id,)):
                 attempts.setdefault(row[1], []).append(Attempt(*row))
-            found = cursor.execute(_DELIVERY, (webhook_id,)).fetchall()
+            posted = _DELIVERY.format(within(days, "delivery_body."), of)
+            found = cursor.execute(posted, (webhook_id,)).fetchall()
         return [
             DeliveryDetail(DeliveryRow(*row[:-1]), row[-1], tuple(attempts.get(row[1], ())))
             for row in found

@@ -8,10 +8,13 @@ take what they need in this order:
 1. the turn of the writers, whoever writes alone (`Database.write`), or shares it (`turn_locks`);
 2. the devices whose ordered deliveries may end (`hold_devices`), in the order of a hash;
 3. the deliveries, and with them those that may be let go behind them (`hold`), by number;
-4. tallies and counters, in the order of their keys.
+4. their rows of `waiting`, by number: those of what is held, and no others;
+5. tallies and counters, in the order of their keys.
 
-A claim waits for nobody: what another holds it leaves out. On SQLite a transaction that writes is
-the only one, and to hold costs the reading.
+Who holds a delivery is the only one who may end its waiting or begin it anew. A claim holds only
+what waits, and waits for nobody: what another holds it leaves out. So does who moves times alone
+(`hold_waiting`), but that he waits for claims and marks, by number as they do. On SQLite a
+transaction that writes is the only one, and to hold costs the reading.
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from geotarget.store.documents import to_json
+from geotarget.store.event_days import within
 
 _HOLD = """
 SELECT seq, state, attempts FROM delivery
-WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
+WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) {}
 /*postgresql ORDER BY seq FOR UPDATE*/
 """
 _HOLD_DEVICES = """
@@ -31,15 +35,15 @@ _HOLD_DEVICES = """
   SELECT DISTINCT hashtextextended(asked.value #>> '{}', 0) AS key
   FROM json_each(?) AS asked ORDER BY key) AS device*/
 """
-_HOLD_WAITING = """
-SELECT seq FROM delivery WHERE state = 'pending' AND {} /*postgresql ORDER BY seq FOR UPDATE*/
+_HOLD_FROM_CLAIMS = """
+/*sqlite*/ SELECT ? /*postgresql SELECT seq FROM waiting
+WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) ORDER BY seq FOR UPDATE*/
 """
-
-
+_HOLD_WAITING = "SELECT seq FROM waiting WHERE {} /*postgresql ORDER BY seq FOR UPDATE*/"
 _NEXT = """
-SELECT (SELECT seq FROM delivery INDEXED BY delivery_in_order
+SELECT (SELECT seq FROM waiting INDEXED BY waiting_in_order
   WHERE endpoint = json_extract(asked.value, '$[0]') AND device = json_extract(asked.value, '$[1]')
-    AND state = 'pending' AND ordered
+    AND ordered
     AND seq NOT IN (SELECT CAST(value AS BIGINT) FROM json_each(?1))
   ORDER BY seq LIMIT 1)
 FROM json_each(?2) AS asked
@@ -53,7 +57,7 @@ class Held(NamedTuple):
     attempts: int
 
 
-def hold(cursor: Any, seqs: Iterable[int]) -> dict[int, Held]:
+def hold(cursor: Any, seqs: Iterable[int], days: Iterable[int] | None = None) -> dict[int, Held]:
     """Keep all others from changing deliveries; those that have gone are left out.
 
     Parameters
@@ -62,13 +66,19 @@ def hold(cursor: Any, seqs: Iterable[int]) -> dict[int, Held]:
         Inside a write transaction.
     seqs
         Their numbers.
+    days
+        Those of their events (`event_days`); None: any. Of what is of another day, only the row of
+        `waiting` is held, which is enough to let it go.
 
     Returns
     -------
     dict of int to Held
         How they are now, and until the transaction ends.
     """
-    rows = cursor.execute(_HOLD, (to_json(sorted(seqs)),))
+    asked = (to_json(sorted(seqs)),)
+    rows = cursor.execute(_HOLD.format(within(days)), asked).fetchall()
+    # only now: what another has put there while we waited for the delivery has to be seen
+    cursor.execute(_HOLD_FROM_CLAIMS, asked).fetchall()
     return {seq: Held(state, attempts) for seq, state, attempts in rows}
 
 
@@ -103,7 +113,9 @@ def hold_devices(
 
 
 def hold_waiting(cursor: Any, where: str, values: Sequence[Any]) -> str:
-    """Keep others from changing what waits, as far as a condition holds.
+    """Keep others from ending what waits or changing its time, as far as a condition holds.
+
+    For who changes nothing of the deliveries themselves.
 
     Returns
     -------

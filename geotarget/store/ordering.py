@@ -19,7 +19,7 @@ Several processes may claim and mark at once. Two never have two ordered deliver
 - Those who end deliveries of one device do it one after the other (`holding`). So of two that end
   at once the second sees what the first has done, and lets the next one go.
 
-The index ``delivery_in_order`` holds what is ordered and waits; to look and to park costs 8 µs.
+The index ``waiting_in_order`` holds what is ordered and waits; to look and to park costs 8 µs.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ AGAIN_MS = 100
 
 IS_BEHIND = """
 (waiting.ordered AND EXISTS (
-  SELECT 1 FROM delivery AS earlier INDEXED BY delivery_in_order
+  SELECT 1 FROM waiting AS earlier INDEXED BY waiting_in_order
   WHERE earlier.endpoint = waiting.endpoint AND earlier.device = waiting.device
-    AND earlier.seq < waiting.seq AND earlier.state = 'pending' AND earlier.ordered))
+    AND earlier.seq < waiting.seq AND earlier.ordered))
 """
-"""Whether the row ``waiting`` of the table ``delivery`` has to wait for an earlier one."""
+"""Whether a row of `waiting` has to wait for an earlier one."""
 
 _RELEASE = f"""
-UPDATE delivery SET next_attempt_ms = created_ms WHERE next_attempt_ms = {PARKED_MS} AND seq IN (
-  SELECT (SELECT seq FROM delivery INDEXED BY delivery_in_order
+UPDATE waiting SET next_attempt_ms = created_ms WHERE next_attempt_ms = {PARKED_MS} AND seq IN (
+  SELECT (SELECT seq FROM waiting INDEXED BY waiting_in_order
     WHERE endpoint = json_extract(asked.value, '$[0]')
       AND device = json_extract(asked.value, '$[1]')
-      AND state = 'pending' AND ordered
+      AND ordered
     ORDER BY seq LIMIT 1)
   FROM json_each(?) AS asked)
 RETURNING endpoint
 """  # noqa: S608 - our own figure
 _MAY_PARK = """
-SELECT later.seq FROM json_each(?) AS asked CROSS JOIN delivery AS later
+SELECT later.seq FROM json_each(?) AS asked CROSS JOIN waiting AS later
 ON later.seq = CAST(asked.value AS BIGINT)
 /*postgresql CROSS JOIN LATERAL (
-  SELECT 1 FROM delivery AS earlier
+  SELECT 1 FROM waiting AS earlier
   WHERE earlier.endpoint = later.endpoint AND earlier.device = later.device
-    AND earlier.seq < later.seq AND earlier.state = 'pending' AND earlier.ordered
+    AND earlier.seq < later.seq AND earlier.ordered
   ORDER BY earlier.seq DESC LIMIT 1 FOR KEY SHARE SKIP LOCKED) AS held*/
 """
 
@@ -103,6 +103,6 @@ def park(cursor: Any, behind: Sequence[int], *, now_ms: int) -> None:
     rows = cursor.execute(_MAY_PARK, (to_json(behind),)).fetchall()
     parked = {seq for (seq,) in rows}
     cursor.executemany(
-        "UPDATE delivery SET next_attempt_ms = ? WHERE seq = ?",
+        "UPDATE waiting SET next_attempt_ms = ? WHERE seq = ?",
         [(PARKED_MS if seq in parked else now_ms + AGAIN_MS, seq) for seq in behind],
     )

@@ -22,10 +22,12 @@ from typing import Any
 import structlog
 
 from geotarget.model import Attempt, Claimed
+from geotarget.store import waiting
 from geotarget.store.appending import count
 from geotarget.store.counting import count_delivered
 from geotarget.store.database import Database, cursor_of
 from geotarget.store.documents import to_json
+from geotarget.store.event_days import day_of, decided_within, within
 from geotarget.store.holding import Held, hold, hold_devices, hold_waiting
 from geotarget.store.ordering import IS_BEHIND, PARKED_MS, park, release
 
@@ -35,21 +37,23 @@ PENDING, DELIVERED, FAILED = "pending", "delivered", "failed"
 
 _DUE = """
 SELECT asked.value FROM json_each(?) AS asked WHERE EXISTS (
-  SELECT 1 FROM delivery INDEXED BY delivery_due
-  WHERE endpoint = asked.value AND state = 'pending' AND next_attempt_ms <= ?)
+  SELECT 1 FROM waiting INDEXED BY waiting_due
+  WHERE endpoint = asked.value AND next_attempt_ms <= ?)
 """
 _OLDEST_DUE = f"""
-SELECT seq, next_attempt_ms, webhook_id, endpoint, type,
-  CASE WHEN {IS_BEHIND} THEN NULL
-  ELSE (SELECT body FROM delivery_body WHERE delivery_body.delivery = waiting.seq) END,
-  attempts, expires_ms
-FROM delivery AS waiting INDEXED BY delivery_due
-WHERE endpoint = ? AND state = 'pending' AND next_attempt_ms <= ?
-/*sqlite*/ ORDER BY next_attempt_ms, seq LIMIT ?
-/*postgresql ORDER BY next_attempt_ms LIMIT ? FOR NO KEY UPDATE SKIP LOCKED*/
+SELECT seq, {IS_BEHIND}, event_day, next_attempt_ms, webhook_id, endpoint, type, attempts,
+  expires_ms
+FROM waiting INDEXED BY waiting_due
+WHERE endpoint = ? AND next_attempt_ms <= ?
+ORDER BY next_attempt_ms, seq LIMIT ? /*postgresql FOR NO KEY UPDATE SKIP LOCKED*/
 """  # noqa: S608 - our own names
-_BODY = 5
-"""Place of the body in such a row; None: it has to wait for an earlier one."""
+_BODIES = """
+SELECT delivery, body FROM delivery_body
+WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) {}
+"""
+
+_BEHIND = 1
+"""Place in such a row of whether it has to wait for an earlier one."""
 
 _LOOK_FURTHER = 200
 """How many more are looked at next where some have to wait."""
@@ -58,39 +62,42 @@ _FIND = """
 SELECT webhook_id, endpoint, seq, ordered, device
 FROM json_each(?) AS asked CROSS JOIN delivery
 WHERE webhook_id = json_extract(asked.value, '$[0]')
-  AND endpoint = json_extract(asked.value, '$[1]')
+  AND endpoint = json_extract(asked.value, '$[1]') {}
+"""
+_OF_EVENT = """
+SELECT seq FROM delivery
+WHERE webhook_id = ? AND (endpoint = ? OR CAST(? AS TEXT) IS NULL) {}
 """
 _SAID_BEFORE = """
 SELECT delivery, started_ms, attempt FROM attempt
-WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
+WHERE delivery IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) {}
 """
 _INSERT_ATTEMPT = """
 INSERT INTO attempt (delivery, started_ms, attempt, duration_ms, state, next_attempt_ms, status,
-  error, answer)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (delivery, started_ms, attempt) DO NOTHING
+  error, answer, event_day)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (delivery, started_ms, attempt /*postgresql , event_day*/) DO NOTHING
 """
 _FIRST_ACCEPTED = """
 SELECT decision.campaign, decision.day, decision.zone, coalesce(decision.variant, '')
 FROM json_each(?) AS asked CROSS JOIN decision
-WHERE decision.id = json_extract(asked.value, '$[0]') AND (
+WHERE decision.id = json_extract(asked.value, '$[0]') {} AND (
   SELECT count(*) FROM attempt
-  WHERE delivery = CAST(json_extract(asked.value, '$[1]') AS BIGINT) AND state = 'delivered'
+  WHERE delivery = CAST(json_extract(asked.value, '$[1]') AS BIGINT) AND state = 'delivered' {}
 ) = CAST(json_extract(asked.value, '$[2]') AS BIGINT)
 """
-_LEASE = "UPDATE delivery SET next_attempt_ms = ? WHERE seq = ?"
+_LEASE = "UPDATE waiting SET next_attempt_ms = ? WHERE seq = ?"
 _SOONER = """
-UPDATE delivery SET next_attempt_ms = max(?, next_attempt_ms - ?)
+UPDATE waiting SET next_attempt_ms = max(?, next_attempt_ms - ?)
 WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
 """
-_GIVE_UP = """
-UPDATE delivery SET state = 'failed', finished_ms = ?
-WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
-"""
+_GIVE_UP = "UPDATE delivery SET state = 'failed', finished_ms = ? WHERE seq = ? {}"
 _UNKNOWN = (-1, False, "")
 _UPDATE = """
 UPDATE delivery SET state = ?, attempts = ?, next_attempt_ms = ?, status = ?, finished_ms = ?
-WHERE seq = ?
+WHERE seq = ? {}
 """
+_RETRY = "UPDATE waiting SET attempts = ?, next_attempt_ms = ? WHERE seq = ?"
 
 
 class Outbox:
@@ -140,8 +147,13 @@ class Outbox:
             for (endpoint,) in due:
                 rows += _claim(cursor, endpoint, limits[endpoint], now_ms)
             cursor.executemany(_LEASE, [(now_ms + lease_ms, row[0]) for row in rows])
-        rows.sort(key=lambda row: (row[1], row[0]))
-        return [Claimed(*row[2:]) for row in rows]
+            posted = _BODIES.format(within({row[2] for row in rows}))
+            bodies = dict(cursor.execute(posted, (to_json([row[0] for row in rows]),)))
+        rows.sort(key=lambda row: (row[3], row[0]))
+        return [
+            Claimed(webhook_id, endpoint, type_, bodies[seq], attempts, expires_ms)
+            for seq, _, _, _, webhook_id, endpoint, type_, attempts, expires_ms in rows
+        ]
 
     def bring_forward(self, *, now_ms: int, by_ms: int) -> int:
         """Let what waits for a later time go so much sooner: the time of day was set back.
@@ -196,11 +208,13 @@ class Outbox:
         with self._database.write(alone=False) as connection:
             cursor = cursor_of(connection)
             asked = to_json([(each.webhook_id, each.endpoint) for each in attempts])
-            known = {row[:2]: row[2:] for row in cursor.execute(_FIND, (asked,))}
+            days = {day_of(each.webhook_id) for each in attempts}
+            near = within(days)
+            known = {row[:2]: row[2:] for row in cursor.execute(_FIND.format(near), (asked,))}
             whose = [(name[1], device) for name, (_, ordered, device) in known.items() if ordered]
             seqs = [seq for seq, *_ in known.values()]
-            held = hold(cursor, hold_devices(cursor, whose, seqs))
-            there = set(cursor.execute(_SAID_BEFORE, (to_json(sorted(held)),)))
+            held = hold(cursor, hold_devices(cursor, whose, seqs), days)
+            there = set(cursor.execute(_SAID_BEFORE.format(near), (to_json(sorted(held)),)))
             new: list[tuple[Any, ...]] = []
             updates: dict[int, tuple[Any, ...]] = {}
             accepted: dict[int, str] = {}
@@ -233,12 +247,15 @@ class Outbox:
                 )  # fmt: skip
             changes["attempts"] += len(new)
             cursor.executemany(_INSERT_ATTEMPT, new)
-            cursor.executemany(_UPDATE, list(updates.values()))
+            cursor.executemany(_UPDATE.format(near), list(updates.values()))
+            waiting.end(cursor, [seq for seq, row in updates.items() if row[0] != PENDING])
+            cursor.executemany(
+                _RETRY,
+                [(row[1], row[2], seq) for seq, row in updates.items() if row[0] == PENDING],
+            )
             ready = release(cursor, ended)
             if accepted:
-                asked = to_json([(decision, seq, said[seq]) for seq, decision in accepted.items()])
-                first = cursor.execute(_FIRST_ACCEPTED, (asked,)).fetchall()
-                count_delivered(cursor, sorted(first))
+                _count_first(cursor, {seq: (accepted[seq], said[seq]) for seq in accepted})
             count(cursor, changes)
             return ready
 
@@ -250,8 +267,7 @@ class Outbox:
                 "SELECT value FROM counter WHERE name = 'deliveries_pending'"
             ).fetchone()
             (oldest_ms,) = cursor.execute(
-                "SELECT min(created_ms) FROM delivery INDEXED BY delivery_oldest "
-                "WHERE state = 'pending'"
+                "SELECT min(created_ms) FROM waiting INDEXED BY waiting_oldest"
             ).fetchone()
         return pending, oldest_ms
 
@@ -276,35 +292,44 @@ class Outbox:
         int
             How many deliveries wait again; 0 when there is none of this id.
         """
+        days = [day_of(webhook_id)]
         with self._database.write(alone=False) as connection:
             cursor = cursor_of(connection)
             found = cursor.execute(
-                "SELECT seq FROM delivery "
-                "WHERE webhook_id = ? AND (endpoint = ? OR CAST(? AS TEXT) IS NULL)",
-                (webhook_id, endpoint, endpoint),
+                _OF_EVENT.format(within(days)), (webhook_id, endpoint, endpoint)
             ).fetchall()
-            held = hold(cursor, (seq for (seq,) in found))
-            cursor.executemany(
-                "UPDATE delivery SET state = 'pending', attempts = 0, next_attempt_ms = ?, "
-                "expires_ms = NULL, finished_ms = NULL WHERE seq = ?",
-                [(now_ms, seq) for seq in held],
-            )
+            held = hold(cursor, (seq for (seq,) in found), days)
+            waiting.put_again(cursor, list(held), days, now_ms=now_ms, for_good=True)
             changes = Counter({"deliveries_pending": len(held)})
             changes.subtract(f"deliveries_{each.state}" for each in held.values())
             count(cursor, changes)
         return len(held)
 
 
+def _count_first(cursor: Any, accepted: Mapping[int, tuple[str, int]]) -> None:
+    """Count the offers that were accepted for the first time just now.
+
+    `accepted` tells of each delivery whose decision it was, and how many attempts just said so.
+    """
+    asked = to_json([(decision, seq, said) for seq, (decision, said) in accepted.items()])
+    days = {day_of(f"offer_{decision}") for decision, _ in accepted.values()}
+    statement = _FIRST_ACCEPTED.format(decided_within(days), within(days))
+    count_delivered(cursor, sorted(cursor.execute(statement, (asked,)).fetchall()))
+
+
 def abandon(cursor: Any, endpoint: str, *, now_ms: int) -> None:
     """Give up what waits for an endpoint that is deleted; it can be replayed later.
 
-    Inside the transaction that deletes the endpoint, however much it is: about 5 µs a delivery.
+    Inside the transaction that deletes the endpoint, however much it is: about 6 µs a delivery.
     """
-    cursor.execute(_GIVE_UP, (now_ms, hold_waiting(cursor, "endpoint = ?", (endpoint,))))
-    count(
-        cursor,
-        Counter({"deliveries_pending": -cursor.rowcount, "deliveries_failed": cursor.rowcount}),
-    )
+    whose = "SELECT seq, event_day FROM waiting WHERE endpoint = ?"
+    found = cursor.execute(whose, (endpoint,)).fetchall()
+    days = {day for _, day in found}
+    held = hold(cursor, (seq for seq, _ in found), days)
+    ended = [seq for seq, each in held.items() if each.state == PENDING]
+    cursor.executemany(_GIVE_UP.format(within(days)), [(now_ms, seq) for seq in ended])
+    waiting.end(cursor, ended)
+    count(cursor, Counter({"deliveries_pending": -len(ended), "deliveries_failed": len(ended)}))
 
 
 def _claim(cursor: Any, endpoint: str, most: int, now_ms: int) -> list[tuple[Any, ...]]:
@@ -312,8 +337,8 @@ def _claim(cursor: Any, endpoint: str, most: int, now_ms: int) -> list[tuple[Any
     at_once = most
     while True:
         looked = cursor.execute(_OLDEST_DUE, (endpoint, now_ms, at_once)).fetchall()
-        rows = [row for row in looked if row[_BODY] is not None][:most]
-        behind = [row[0] for row in looked if row[_BODY] is None]
+        rows = [row for row in looked if not row[_BEHIND]][:most]
+        behind = [row[0] for row in looked if row[_BEHIND]]
         park(cursor, behind, now_ms=now_ms)
         if not behind or len(looked) < at_once or len(rows) == most:
             return rows
@@ -344,4 +369,5 @@ def _columns(seq: int, each: Attempt) -> tuple[Any, ...]:
         each.status,
         each.error,
         each.answer,
+        day_of(each.webhook_id),
     )

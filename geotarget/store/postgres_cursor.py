@@ -47,7 +47,7 @@ class PostgresCursor:
     """
 
     divides = True
-    """History lies in partitions here, so it is noted which ids a stretch has (`stretches`)."""
+    """History lies in partitions here: which ids or days a stretch has is noted (`stretches`)."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._cursor = connection.cursor(binary=True)

@@ -118,6 +118,7 @@ def bulk(statement: str) -> Bulk | None:
     DELETE FROM membership USING unnest(%b::text[], %b::text[]) AS given(a0, a1) WHERE \
 device = given.a0 AND zone = given.a1
     """
+    statement = _ONLY_HERE.sub(r"\1", statement)
     insert = _INSERT.match(statement)
     if insert is not None and "?" not in (insert[4] or ""):
         table, columns, values, conflict = insert.groups()

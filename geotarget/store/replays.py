@@ -23,6 +23,7 @@ from geotarget.store.outbox import DELIVERED, FAILED, PENDING
 from geotarget.store.pages import read_cursor, write_cursor
 from geotarget.store.stretches import walk
 from geotarget.store.tables import STRETCH_BITS
+from geotarget.store.waiting import put_again
 
 EXPIRED = "expired"
 STATES = (PENDING, DELIVERED, FAILED, EXPIRED)
@@ -36,11 +37,11 @@ UNDER_WAY_MS = 60_000
 """A pending delivery that is due sooner may be leased, that is, in a sender's hands."""
 
 _LATEST = 2**63 - 1
-_AGAIN = """
-UPDATE delivery SET state = 'pending', attempts = 0, next_attempt_ms = ?, finished_ms = NULL
-WHERE seq = ?
+_HAS_TIME = """
+(state <> 'pending' OR EXISTS (SELECT 1 FROM waiting WHERE waiting.seq = delivery.seq
+  AND waiting.next_attempt_ms > ? AND waiting.next_attempt_ms < ?))
 """
-_AGAIN_FOR_GOOD = _AGAIN.replace("WHERE", ", expires_ms = NULL WHERE")
+"""It does not wait, or for a later attempt; what waits for another goes when that has gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +124,16 @@ class Replays:
         for found in self._walk(what, now_ms):
             with self._database.write(alone=False) as connection:
                 cursor = cursor_of(connection)
-                held = hold(cursor, (seq for seq, _ in found))
+                days = {day for _, _, day in found}
+                held = hold(cursor, (seq for seq, _, _ in found), days)
                 # a sender may have had its say since they were found
                 again = [
-                    (seq, state) for seq, state in found if seq in held and held[seq].state == state
+                    (seq, state)
+                    for seq, state, _ in found
+                    if seq in held and held[seq].state == state
                 ]
-                statement = _AGAIN_FOR_GOOD if EXPIRED in what.states else _AGAIN
-                cursor.executemany(statement, [(now_ms, seq) for seq, _ in again])
+                for_good = EXPIRED in what.states
+                put_again(cursor, [seq for seq, _ in again], days, now_ms=now_ms, for_good=for_good)
                 changes = Counter({"deliveries_pending": len(again)})
                 changes.subtract(f"deliveries_{state}" for _, state in again)
                 count(cursor, changes)
@@ -145,8 +149,8 @@ class Replays:
         """Return how many deliveries `replay` would send again, at most `Replay.limit`."""
         return sum(len(found) for found in self._walk(what, now_ms))
 
-    def _walk(self, what: Replay, now_ms: int) -> Iterator[list[tuple[int, str]]]:
-        """Yield numbers and states of what is wanted, oldest first, `AT_ONCE` at a time."""
+    def _walk(self, what: Replay, now_ms: int) -> Iterator[list[tuple[int, str, int]]]:
+        """Yield numbers, states and days of what is wanted, oldest first, `AT_ONCE` at a time."""
         after = -1 if what.cursor is None else read_cursor(what.cursor, "replay", int)
         left = what.limit
         with self._database.read() as connection:
@@ -206,8 +210,7 @@ def _statement(
     values += named.values()
     terms.append("state IN (SELECT value FROM json_each(?))")
     values.append(to_json(list(what.states)))
-    # what waits for an earlier one of its device goes when that one has gone
-    terms.append("(state <> 'pending' OR (next_attempt_ms > ? AND next_attempt_ms < ?))")
+    terms.append(_HAS_TIME)
     values += [now_ms + UNDER_WAY_MS, PARKED_MS]
     if EXPIRED not in what.states:
         terms.append("(expires_ms IS NULL OR expires_ms > ?)")
@@ -215,7 +218,7 @@ def _statement(
     terms.append("EXISTS (SELECT 1 FROM endpoint WHERE endpoint.id = delivery.endpoint)")
     statement = walk(
         "delivery",
-        "seq, state",
+        "seq, state, event_day",
         index=index,
         spans="list = 'delivery' AND span.stretch >= ? AND max_ms >= ? AND min_ms < ?",
         rows=" AND ".join(terms),

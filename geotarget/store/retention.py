@@ -16,10 +16,11 @@ lie: only the stretches that hold something too old are looked at, oldest first,
 narrowed when one is done. Numbers are never given twice, for cursors and attempts go by them: when
 the last row of a list goes, an empty stretch after it keeps the numbering.
 
-On PostgreSQL transitions and decisions lie in a partition for each day in UTC (`partitions`), and
-go when their day is over for long enough: as a whole, in one step, which is no row to delete and
-none to clean up after. What of it has to stay is kept; what lies in no day goes by rows. So there
-they are kept for up to a day longer: rows that went by the hour would leave no day to drop.
+On PostgreSQL transitions, decisions and deliveries lie in a partition for each day in UTC
+(`partitions`), and go when their day is over for long enough: as a whole, in one step, which is no
+row to delete and none to clean up after. What of it has to stay is kept; what lies in no day goes
+by rows. So there they are kept for up to a day longer: rows that went by the hour would leave no
+day to drop.
 """
 
 from __future__ import annotations
@@ -33,10 +34,9 @@ from geotarget.store import partitions
 from geotarget.store.appending import count
 from geotarget.store.database import Database, cursor_of, wall_clock_ms
 from geotarget.store.documents import to_json
+from geotarget.store.event_days import DAY_MS, delete, within
 from geotarget.store.holding import hold
 from geotarget.store.tables import STRETCH_BITS
-
-DAY_MS = partitions.DAY_MS
 
 ROWS_AT_ONCE = 250
 """Most rows that one transaction drops."""
@@ -48,7 +48,7 @@ _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 
 _OLD_STRETCHES = "SELECT stretch FROM span WHERE list = ? AND min_ms < ? ORDER BY stretch"
 _NUMBERED = "seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"
-_STATES = f"SELECT state, count(*) FROM delivery WHERE {_NUMBERED} {{}}"  # noqa: S608 - our own text
+_ENDED = f"SELECT seq, state FROM delivery WHERE {_NUMBERED} AND {{}} {{}}"  # noqa: S608 - our own text
 _NARROW = """
 UPDATE span SET (min_ms, max_ms) = (
   SELECT coalesce(min({time}), ?), coalesce(max({time}), ?) FROM {table}
@@ -115,12 +115,16 @@ class _Old:
     table: str
     time: str
     where: str
+    columns: str = "seq"
 
 
 _TRANSITIONS = _Old("transition", "ts_ms", "ts_ms < ?")
 _DECISIONS = _Old("decision", "decided_ms", "decided_ms < ?")
 _DELIVERIES = _Old(
-    "delivery", "created_ms", "state <> 'pending' AND max(created_ms, finished_ms) < ?"
+    "delivery",
+    "created_ms",
+    "state <> 'pending' AND max(created_ms, finished_ms) < ?",
+    "seq, event_day",
 )
 
 
@@ -203,7 +207,7 @@ class Retention:
         for (stretch,) in rows:
             first, end = stretch << STRETCH_BITS, (stretch + 1) << STRETCH_BITS
             old = (
-                f"SELECT seq FROM {of.table} NOT INDEXED "  # noqa: S608 - our own names
+                f"SELECT {of.columns} FROM {of.table} NOT INDEXED "  # noqa: S608 - our own names
                 f"WHERE seq >= ? AND seq < ? AND {of.where} ORDER BY seq LIMIT ?"
             )
             while True:
@@ -265,18 +269,21 @@ def _drop(cursor: Any, of: _Old, found: list[Any], before_ms: int) -> int:
     """Delete rows that are still too old, and keep counters and numbering right."""
     last = f"SELECT max(seq) FROM {of.table}"  # noqa: S608 - our own names
     (before,) = cursor.execute(last).fetchone()
-    seqs = to_json([seq for (seq,) in found])
+    numbers = [row[0] for row in found]
+    seqs = to_json(numbers)
     changes: Counter[str] = Counter()
     if of is _DELIVERIES:
-        hold(cursor, (seq for (seq,) in found))  # from senders, and from those who send again
-        states = _STATES.format(f"AND {of.where} GROUP BY state")
-        for state, rows in cursor.execute(states, (seqs, before_ms)):
-            changes[f"deliveries_{state}"] -= rows
-    cursor.execute(
-        f"DELETE FROM {of.table} WHERE {_NUMBERED} AND {of.where}",  # noqa: S608 - our own names
-        (seqs, before_ms),
-    )
-    done = int(cursor.rowcount)
+        days = {day for _, day in found}
+        hold(cursor, numbers, days)  # from senders, and from those who send again
+        ended = cursor.execute(_ENDED.format(of.where, within(days)), (seqs, before_ms)).fetchall()
+        changes.subtract(f"deliveries_{state}" for _, state in ended)
+        done = delete(cursor, [seq for seq, _ in ended], days)
+    else:
+        cursor.execute(
+            f"DELETE FROM {of.table} WHERE {_NUMBERED} AND {of.where}",  # noqa: S608 - our own names
+            (seqs, before_ms),
+        )
+        done = int(cursor.rowcount)
     count(cursor, changes)
     if before is not None and cursor.execute(last).fetchone()[0] != before:
         keep_numbering(cursor, of.table, before)

@@ -8,18 +8,29 @@ bound that stands in the text: a planner that does not know how little is wanted
 it.
 
 There history lies in a partition for each day besides (`partitions`), each with indices of its own.
-`span` knows between which ids those of a stretch lie (`IDS_OF_SPAN`), so of all partitions the
+`span` knows between which ids or days those of a stretch lie (`DIVIDED`), so of all partitions the
 server asks the one or two that a stretch lies in. Where rows are found by their number alone there
 are few stretches, and all partitions are merged.
 """
 
 from __future__ import annotations
 
-IDS_OF_SPAN = "/*postgresql AND id >= span.first_id AND id <= span.last_id*/"
-"""What a join of `span` and a divided table says besides."""
+DIVIDED = {
+    "transition": ("id", "first_id", "last_id"),
+    "decision": ("id", "first_id", "last_id"),
+    "delivery": ("event_day", "first_day", "last_day"),
+}
+"""The lists that PostgreSQL has in partitions: by which column, and where `span` has its bounds."""
 
-DIVIDED = ("transition", "decision")
-"""The tables that PostgreSQL has in partitions."""
+_BETWEEN = {
+    table: f"{column} >= span.{first} AND {column} <= span.{last}"
+    for table, (column, first, last) in DIVIDED.items()
+}
+
+IN_SPAN = {table: f"/*postgresql AND {said}*/" for table, said in _BETWEEN.items()}
+"""What a join of `span` and such a table says besides."""
+
+IDS_OF_SPAN = IN_SPAN["transition"]
 
 
 def walk(
@@ -55,7 +66,8 @@ seq >= span.stretch << 12 ORDER BY span.stretch DESC, seq DESC LIMIT 3"
     ids, between = "", ""
     # by number alone it would take them for so few rows that it sorts all of a stretch
     if table in DIVIDED and f"{table}.stretch = span.stretch" in rows:
-        ids, between = ", first_id, last_id", "id >= span.first_id AND id <= span.last_id AND "
+        _, first, last = DIVIDED[table]
+        ids, between = f", {first}, {last}", f"{_BETWEEN[table]} AND "
     return (
         f"/*sqlite*/ SELECT {columns} FROM span CROSS JOIN {table} {index} "  # noqa: S608 - our own names
         f"WHERE {spans} AND {rows} ORDER BY span.stretch{down}, seq{down} LIMIT {most:d} "

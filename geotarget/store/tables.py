@@ -18,6 +18,8 @@ from geotarget.store.column_types import NO, NUMBER, Text
 STRETCH_BITS = 12
 """A row's stretch is its number, shifted by this many bits."""
 
+NO_DAY = sa.text("-1")  # of `event_day`
+
 metadata = sa.MetaData()
 
 # -- catalogue ------------------------------------------------------------------------------
@@ -260,6 +262,7 @@ delivery = sa.Table(
     Column("status", Integer),
     Column("finished_ms", BigInteger),
     Column("ordered", Boolean, nullable=False, server_default=NO),
+    Column("event_day", Integer, nullable=False, server_default=NO_DAY),
     sa.UniqueConstraint("webhook_id", "endpoint"),
 )
 delivery_body = sa.Table(
@@ -273,6 +276,7 @@ delivery_body = sa.Table(
         autoincrement=False,
     ),
     Column("body", LargeBinary, nullable=False),
+    Column("event_day", Integer, nullable=False, server_default=NO_DAY),
 )
 attempt = sa.Table(
     "attempt",
@@ -287,7 +291,25 @@ attempt = sa.Table(
     Column("status", Integer),
     Column("error", Text, nullable=False),
     Column("answer", Text, nullable=False),
+    Column("event_day", Integer, nullable=False, server_default=NO_DAY),
     sa.UniqueConstraint("delivery", "started_ms", "attempt"),
+)
+waiting = sa.Table(
+    "waiting",
+    metadata,
+    Column("seq", NUMBER, primary_key=True, autoincrement=False),
+    Column("webhook_id", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("ordered", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_ms", BigInteger, nullable=False),
+    Column("event_day", Integer, nullable=False, server_default=NO_DAY),
+    sa.Index("waiting_due", "endpoint", "next_attempt_ms", "seq"),
+    sa.Index("waiting_oldest", "created_ms"),
 )
 dead_letter = sa.Table(
     "dead_letter",
@@ -327,12 +349,8 @@ def _partial(name: str, *columns: sa.Column[object], where: str) -> None:
 
 _partial("decision_fired", decision.c.seq, where="gate = 'fired'")
 _partial("delivery_failed", delivery.c.seq, where="state = 'failed'")
-_partial("delivery_due", delivery.c.endpoint, delivery.c.next_attempt_ms, where="state = 'pending'")
-_partial("delivery_oldest", delivery.c.created_ms, where="state = 'pending'")
 _partial(
-    "delivery_in_order",
-    *(delivery.c.endpoint, delivery.c.device, delivery.c.seq),
-    where="state = 'pending' AND ordered",
+    "waiting_in_order", *(waiting.c.endpoint, waiting.c.device, waiting.c.seq), where="ordered"
 )
 
 # -- people who were erased -----------------------------------------------------------------

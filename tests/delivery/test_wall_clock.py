@@ -62,12 +62,12 @@ def test_what_waits_for_another_delivery_is_not_brought_forward(tmp_path: Path) 
         with store._database.write() as connection:
             for each in made:
                 connection.exec_driver_sql(
-                    "UPDATE delivery SET next_attempt_ms = ? WHERE webhook_id = ?",
+                    "UPDATE waiting SET next_attempt_ms = ? WHERE webhook_id = ?",
                     (times[each.webhook_id], each.webhook_id),
                 )
         assert store.bring_forward(now_ms=1_000, by_ms=3_000) == 1
         with store._database.read() as connection:
             rows = connection.exec_driver_sql(
-                "SELECT webhook_id, next_attempt_ms FROM delivery"
+                "SELECT webhook_id, next_attempt_ms FROM waiting"
             ).fetchall()
     assert {tuple(row) for row in rows} == {(due, 500), (later, 2_000), (parked, PARKED_MS)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from records import at, attempt, delivery
+from recounted import waiting
 
 from geotarget.model import BatchWrite, Delivery, Endpoint
 from geotarget.store import Store
@@ -209,3 +210,5 @@ class OutboxContract:
             wanted = sum(row.state == state for row in rows)
             assert wanted == getattr(totals, f"deliveries_{state}"), state
         assert 40 == len(rows)
+        listed, pending = waiting(store)
+        assert pending == listed

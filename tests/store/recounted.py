@@ -81,6 +81,18 @@ def recounted(store: Store, profiles: Mapping[str, str]) -> dict[str, dict[Any, 
     }  # fmt: skip
 
 
+def waiting(store: Store) -> tuple[list[Any], list[Any]]:
+    """Return what waits, as its table says and as the deliveries' own rows say."""
+    columns = "seq, webhook_id, endpoint, type, device, ordered, created_ms, expires_ms, attempts"
+    with store._database.read() as connection:
+        cursor = cursor_of(connection)
+        listed = cursor.execute(f"SELECT {columns} FROM waiting ORDER BY seq").fetchall()
+        pending = cursor.execute(
+            f"SELECT {columns} FROM delivery WHERE state = 'pending' ORDER BY seq"
+        ).fetchall()
+    return listed, pending
+
+
 def stored(store: Store) -> dict[str, dict[Any, Any]]:
     """Return what the tables say."""
     with store._database.read() as connection:

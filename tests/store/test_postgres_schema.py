@@ -26,9 +26,9 @@ from tests.postgres_server import SECRET_KEY, drop_database, make_database
 
 SCRIPTS = ScriptDirectory(str(MIGRATIONS))
 REVISIONS = [each.revision for each in SCRIPTS.walk_revisions()][::-1]
-ONLY_MIGRATED = {"rowid", "first_id", "last_id"}
+ONLY_MIGRATED = {"rowid", "first_id", "last_id", "first_day", "last_day"}
 """Columns that SQLite's tables don't have, and the code's tables are those of both: the numbers
-which SQLite gives its rows by itself, and between which ids a stretch of history lies."""
+which SQLite gives its rows by itself, and between which ids or days a stretch of history lies."""
 
 OPENER = """
 import sys
@@ -38,12 +38,20 @@ sys.stdin.readline()
 Store.open(sys.argv[1], secret_key=sys.argv[2]).close()
 """
 
-DIVIDED = {"transition", "decision"}
-"""Tables that r0010 divides into days. It is the one migration that does not only add: a number can
-be no key across partitions (its docstring says what that means for who runs meanwhile; no version
-before it was released for PostgreSQL)."""
+DIVIDED = {
+    "0010": {"transition", "decision"},
+    "0012": {"delivery", "delivery_body", "attempt"},
+}
+"""Tables that r0010 and r0012 divide into days. They are the migrations that do not only add: a
+number can be no key across partitions (their docstrings say what that means for who runs meanwhile;
+no version before them was released for PostgreSQL)."""
 
-IS_PART = re.compile(r"(transition|decision)_(rest|\d{8})")
+KEYS = {"transition": "seq", "decision": "seq"} | {
+    "delivery": "seq", "delivery_body": "delivery", "attempt": "seq",
+}  # fmt: skip
+"""What is a key of each partition, and of all of them on SQLite."""
+
+IS_PART = re.compile(r"(transition|decision|delivery|delivery_body|attempt)_(rest|\d{8})")
 
 assert targeting_tables  # its tables belong to the metadata
 
@@ -142,7 +150,7 @@ def test_migrations_lead_to_the_tables_of_the_code(url: str, other: str) -> None
             for name in columns.keys() - was["columns"].keys():
                 _, nullable, default, identity = columns[name]
                 assert nullable or default is not None or identity, (revision, table, name)
-            if revision != "0010" or table not in DIVIDED:
+            if table not in DIVIDED.get(revision, ()):
                 assert was["key"] == after[table]["key"]
         before = after
     with closing(open_database(other)) as database, database.write() as connection:
@@ -150,9 +158,17 @@ def test_migrations_lead_to_the_tables_of_the_code(url: str, other: str) -> None
     described = schema_of(other)
     assert described.keys() == before.keys()
     for table, wanted in described.items():
-        if table in DIVIDED:
-            assert ["seq"] == wanted["key"]
-            assert wanted | {"key": []} == before[table], table
+        if table in KEYS:
+            assert [KEYS[table]] == wanted["key"]
+            unique = wanted["unique"]
+            if "event_day" in wanted["columns"]:  # a key has what the table is divided by
+                unique = [[*columns, "event_day"] for columns in unique]
+                wanted["indices"] = [
+                    (name, [*columns, "event_day"] if is_unique else columns, is_unique, where)
+                    for name, columns, is_unique, where in wanted["indices"]
+                ]
+            divided = wanted | {"key": [], "foreign": [], "unique": unique}
+            assert divided == before[table], table
         else:
             assert wanted == before[table], table
 

@@ -19,10 +19,12 @@ from geotarget.store import Dropped, Keep, Store
 from geotarget.store.database import cursor_of
 from geotarget.store.retention import LOOKED_AT_ONCE
 from geotarget.store.tables import STRETCH_BITS
+from geotarget.store.waiting import put_again
 from tests.postgres_server import SECRET_KEY
 
 DAY_MS = 86_400_000
 DEADLINE_S = 60
+FIRST_DAY = START_MS // DAY_MS
 KEEP = Keep(history=90, deliveries=30, conversions=400, behaviour=200)
 
 
@@ -234,7 +236,7 @@ def test_what_changes_between_look_and_deletion_stays(store: Store, clock: Clock
         thread.start()
         while not store._database._turnstile._queue:  # it has looked, and waits for its turn
             assert time.monotonic() < deadline
-        cursor_of(connection).execute("UPDATE delivery SET state = 'pending' WHERE seq = 2")
+        put_again(cursor_of(connection), [2], [FIRST_DAY], now_ms=clock(), for_good=True)
     thread.join(DEADLINE_S)
     assert [Dropped("delivery", 2)] == steps
     assert [made[1].webhook_id] == [each.webhook_id for each in store.deliveries_page().items]

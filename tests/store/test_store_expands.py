@@ -83,9 +83,10 @@ def test_a_migration_only_adds(revision: str, tmp_path: Path) -> None:
     a row refused. What is to go does so in a later version, when nothing asks for it any more.
 
     That is so on SQLite for every one of them. On PostgreSQL `test_postgres_schema` holds the same,
-    but for r0010, which takes the key of numbers from history to divide it into days: there is no
-    other way to do it, and no version before it was released for PostgreSQL, so nothing runs there
-    that could miss it.
+    but for r0010 and r0012, which take the key of numbers from history to divide it into days.
+    There is no other way to do it, and no version before them was released for PostgreSQL, so
+    nothing runs there that could miss it. Indices are no matter here: r0011 drops some, and says
+    why.
     """
     file = tmp_path / "store.db"
     file.touch()

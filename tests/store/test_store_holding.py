@@ -13,7 +13,7 @@ from backends import PostgresBackend
 from contract_ordering import ordered
 from contract_outbox import LEASE_MS, NOW_MS, claim, fill
 from records import attempt, decision, delivery
-from recounted import every
+from recounted import every, waiting
 
 from geotarget.model import BatchWrite, Delivery, Endpoint
 from geotarget.store import Store
@@ -144,6 +144,8 @@ def test_everybody_at_once(store: Store) -> None:
     for state in ("pending", "delivered", "failed", "expired"):
         assert states[state] == getattr(totals, f"deliveries_{state}"), state
     assert 300 == len(rows)
+    listed, pending = waiting(store)
+    assert pending == listed
     while store.outbox_size()[0]:  # nothing is stuck
         got = store.claim(now_ms=2**47, limits={"crm": 99, "till": 99}, lease_ms=1)
         assert got
