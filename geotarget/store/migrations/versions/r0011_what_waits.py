@@ -1,9 +1,9 @@
 """What waits to be sent gets a table of its own; `waiting` says what for.
 
-What waits now is copied into it; what was sent is left as it is. The indices of `delivery` that only
-senders asked go, because each mark and each lease paid for them. That is one more thing that is not
-only added: a sender of the version before that still runs on SQLite is told that its index is gone,
-and claims nothing, which is as well, for it would send what others send too.
+What waits now is copied into it; what was sent is left as it is. The indices of `delivery` that
+only senders asked go, because each mark and each lease paid for them. That is one more thing that
+is not only added: a sender of the version before that still runs on SQLite is told that its index
+is gone, and claims nothing, which is as well, for it would send what others send too.
 """
 
 from __future__ import annotations
