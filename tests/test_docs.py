@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from geotarget.engine.warm import warm
 from geotarget.settings import Settings, settings_table
 from tests.conftest import REPOSITORY
 
@@ -72,6 +73,13 @@ def test_changelog_has_a_section_for_what_comes_next() -> None:
     assert re.search(r"^## \[Unreleased\]", text, re.MULTILINE)
 
 
+@pytest.fixture(scope="module")
+def compiled() -> None:
+    """Compile the kernels before: on a fresh machine the first to need them prints a line."""
+    warm()
+
+
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name: str) -> None:
     """What a docstring shows is what happens."""
