@@ -3,8 +3,8 @@
 The clock does to all memberships what the walk does before every fix, with the same function, so
 it never says anything that the next fix would not have said with the same time and the same id.
 Devices with suspects in waiting are left alone: what they mean is not known yet. Nearly all
-memberships have nothing to wait for, and one look at each, where it lies, has to do: 22 ms for a
-million, where gathering them first took 140.
+memberships have nothing to wait for, and one look at each, where it lies, has to do: 4 ms for
+200,000, where gathering them first took 28.
 """
 
 from __future__ import annotations
