@@ -51,6 +51,9 @@ from tests.e2e.nats_cluster import NODES, Cluster
 from tests.postgres_server import SECRET_KEY, PostgresServer, programs
 
 RESULTS = Path(__file__).parent / "results" / "workers.json"
+PAGE = Path(__file__).resolve().parents[1] / "geotarget" / "docs" / "sizing.md"
+BEGIN = "<!-- by workers and devices: begin (made by benchmarks/workers.py) -->"
+END = "<!-- by workers and devices: end -->"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BATCH, ZONES, STAY = 5_000, 1_000, 20
 STEP_MS = 30_000
@@ -219,7 +222,7 @@ def by_workers(server: PostgresServer, workers: int, rate: int, pings: int) -> d
                 "nats_us": [psutil.Process(each.pid) for each in nats.processes if each],
             }
             before = {part: sum(map(cpu_of, of)) for part, of in parts.items()}
-            batches = sum(metric(port, BATCHES) for port in ports)
+            turns = [sum(metric(port, of) for port in ports) for of in (BATCHES, WAITED)]
             walks = Walks("d", 10_000, int(time.time()) - 86_400 * 30)
             phones = Phones(
                 "127.0.0.1", nats.mqtt_ports[0], walks, rate=rate, login=("device", "for-device")
@@ -237,8 +240,8 @@ def by_workers(server: PostgresServer, workers: int, rate: int, pings: int) -> d
             )
             spent = time.monotonic() - started
             after = {part: sum(map(cpu_of, of)) for part, of in parts.items()}
-            batches = sum(metric(port, BATCHES) for port in ports) - batches
-            waited = sum(metric(port, WAITED) for port in ports)
+            batches = sum(metric(port, BATCHES) for port in ports) - turns[0]
+            waited = sum(metric(port, WAITED) for port in ports) - turns[1]
         finally:
             for process in running:
                 process.terminate()
@@ -264,6 +267,35 @@ def metric(port: int, family: str) -> float:
     except OSError:
         return 0.0
     return sum(float(line.split()[-1]) for line in lines if line.startswith(family))
+
+
+def tables(found: dict[str, Any]) -> str:
+    """Return the tables of the page about sizing."""
+    heads = "devices, batches of 5,000", "ingest", "PostgreSQL", "ingest, first pings", "PostgreSQL"
+    lines = [f"| {' | '.join(heads)} |", "| --- | ---: | ---: | ---: | ---: |"]
+    for row in found["devices"]:
+        costs = ("ingest_us", "postgres_us", "first_ingest_us", "first_postgres_us")
+        lines.append(f"| {row['devices']:,} | {' | '.join(f'{row[key]:.1f}' for key in costs)} |")
+    heads = "workers, single pings", "offered/s", "pings/s", "pings a batch", "its oldest waits"
+    lines += ["", f"| {' | '.join(heads)} | ingest | PostgreSQL | all of NATS |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for row in found["workers"]:
+        costs = ("ingest_us", "postgres_us", "nats_us")
+        lines.append(
+            f"| {row['workers']} | {row['offered']:,} | {row['pings_a_second']:,}"
+            f" | {row['pings_a_batch']:,.0f} | {row['oldest_ms']:.0f} ms"
+            f" | {' | '.join(f'{row[key]:.0f}' for key in costs)} |"
+        )
+    return "\n".join(lines)
+
+
+def renewed(page: str, text: str) -> str:
+    """Return a page with the part between its markers renewed."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"the page has no markers {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
 def is_smoke(about: str | None) -> bool:
@@ -309,6 +341,7 @@ def main() -> None:
         print(workers[-1])
     if not smoke:
         keep(RESULTS, devices=devices, workers=workers)
+        PAGE.write_text(renewed(PAGE.read_text(), tables(json.loads(RESULTS.read_text()))))
 
 
 if __name__ == "__main__":
