@@ -14,12 +14,8 @@ nothing else; on two cores the server and two workers share them.
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 import multiprocessing
-import os
-import platform
 import statistics
 import sys
 import time
@@ -32,14 +28,14 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.workers import BATCH, put_catalog, rounds
+from benchmarks.workers import BATCH, durable_server, is_smoke, keep, put_catalog, rounds
 from geotarget.catalog import Catalog
 from geotarget.engine.warm import warm
 from geotarget.ingest.slots import ALL_SLOTS, slot_of, slots_of
 from geotarget.owned_slots import OwnedSlots
 from geotarget.pipeline import Pipeline
 from geotarget.store import Store, turn_locks
-from tests.postgres_server import SECRET_KEY, PostgresServer, programs
+from tests.postgres_server import SECRET_KEY, PostgresServer
 
 RESULTS = Path(__file__).parent / "results" / "turns.json"
 DEVICES = 40_000
@@ -131,32 +127,15 @@ def by_workers(server: PostgresServer, workers: int, stay: int, count: int) -> d
 
 def main() -> None:
     """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="a short run that stores nothing")
-    smoke = parser.parse_args().smoke
-    server = PostgresServer(programs(), durable=True)
+    smoke = is_smoke(__doc__)
     rows = []
-    try:
-        server.start()
+    with durable_server() as server:
         for stay in [20] if smoke else [20, 200]:
             for workers in [2] if smoke else [1, 2, 4]:
                 rows.append(by_workers(server, workers, stay, 2 if smoke else 10))
                 print(rows[-1])
-    finally:
-        server.remove()
     if not smoke:
-        RESULTS.write_text(
-            json.dumps(
-                {
-                    "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-                    "python": platform.python_version(),
-                    "batch": BATCH,
-                    "turns": rows,
-                },
-                indent=1,
-            )
-            + "\n"
-        )
+        keep(RESULTS, batch=BATCH, turns=rows)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ small machine says how busy it is. One ping in twenty enters or leaves a zone; h
 have a campaign whose offers go into the outbox and are not posted.
 
 - *devices*: the pipeline on PostgreSQL with all 64 slots, batches of 5,000, 10^4 to 10^6 devices.
-- *workers*: processes `geotarget ingest --slots auto` on three NATS servers, single pings of QoS 1.
+  The first ping of each device is counted apart: half of them enter a zone with it.
+- *workers*: processes `geotarget ingest --slots auto` on three NATS servers, single pings of QoS 1;
+  as many a second for each worker, then as many for all of them together.
 
     python benchmarks/workers.py
 """
@@ -23,6 +25,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +44,24 @@ from geotarget.ingest.slots import ALL_SLOTS, slot_of, slots_of
 from geotarget.model import Campaign, Endpoint, PingBatch, Trigger
 from geotarget.owned_slots import OwnedSlots
 from geotarget.pipeline import Pipeline
+from geotarget.runtime.commands import keep_heap
 from geotarget.store import Store
 from tests.e2e.harness import eventually, free_ports
 from tests.e2e.nats_cluster import NODES, Cluster
 from tests.postgres_server import SECRET_KEY, PostgresServer, programs
 
 RESULTS = Path(__file__).parent / "results" / "workers.json"
+PAGE = Path(__file__).resolve().parents[1] / "geotarget" / "docs" / "sizing.md"
+BEGIN = "<!-- by workers and devices: begin (made by benchmarks/workers.py) -->"
+END = "<!-- by workers and devices: end -->"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BATCH, ZONES, STAY = 5_000, 1_000, 20
 STEP_MS = 30_000
 WEST, SOUTH, APART = 24.0, 60.0, 0.01
+EACH, TOGETHER = 500, 4_000
+"""Pings a second for each worker, and for all of them."""
 START_MS = 1_700_000_000_000
+BATCHES, WAITED = (f"geotarget_ping_end_to_end_seconds_{each}" for each in ("count", "sum"))
 
 
 def features() -> list[dict[str, Any]]:
@@ -120,9 +130,10 @@ def rounds(
 
 
 def cpu_of(process: psutil.Process) -> float:
-    """Return the CPU seconds of a process and of its children that live."""
+    """Return the CPU seconds of a process and of its children, those that ended included."""
     times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
+    ended = times[0].children_user + times[0].children_system
+    return ended + sum(each.user + each.system for each in times)
 
 
 def by_devices(server: PostgresServer, devices: int, warm: int, pings: int) -> dict[str, float]:
@@ -135,27 +146,34 @@ def by_devices(server: PostgresServer, devices: int, warm: int, pings: int) -> d
         taken = store.take_slots("bench", among=ALL_SLOTS, most=64, lease_ms=10**9)
         pipeline = Pipeline(catalog=put_catalog(store), store=store, slots=owned)
         owned.ask(lambda: owned.adopt({each.slot: each.epoch for each in taken}))
-        before_that, count = max(1, warm // devices), max(1, pings // devices)
+        warming, count = max(1, warm // devices), max(1, pings // devices)
         names = [f"device-{number}" for number in range(devices)]
-        for batch in rounds(names, first=0, count=before_that):
-            pipeline.process(batch)
-        before, ours = cpu_of(postgres), time.process_time()
-        moved = total = 0
-        for batch in rounds(names, first=before_that, count=count):
-            moved += sum(pipeline.process(batch).transitions.values())
-            total += len(batch)
-        spent = time.process_time() - ours
+        keep_heap()  # as `geotarget ingest` does
+
+        def measure(first: int, count: int) -> tuple[int, float, float]:
+            before, ours, moved = cpu_of(postgres), time.process_time(), 0
+            for batch in rounds(names, first=first, count=count):
+                moved += sum(pipeline.process(batch).transitions.values())
+            a_ping = 1e6 / (count * devices)
+            spent = a_ping * (time.process_time() - ours), a_ping * (cpu_of(postgres) - before)
+            return moved, round(spent[0], 2), round(spent[1], 2)
+
+        _, first_us, first_postgres_us = measure(0, 1)
+        measure(1, warming)
+        moved, ingest_us, postgres_us = measure(1 + warming, count)
         return {
             "devices": devices,
-            "pings": total,
+            "pings": count * devices,
             "transitions": moved,
-            "ingest_us": round(1e6 * spent / total, 2),
-            "postgres_us": round(1e6 * (cpu_of(postgres) - before) / total, 2),
+            "first_ingest_us": first_us,
+            "first_postgres_us": first_postgres_us,
+            "ingest_us": ingest_us,
+            "postgres_us": postgres_us,
         }
 
 
-def by_workers(server: PostgresServer, workers: int, pings: int) -> dict[str, float]:
-    """Measure whole processes on a cluster of three NATS servers."""
+def by_workers(server: PostgresServer, workers: int, rate: int, pings: int) -> dict[str, float]:
+    """Measure whole processes on a cluster of three NATS servers, at an offered rate."""
     assert server.process is not None
     url = server.make_database()
     with (
@@ -204,9 +222,10 @@ def by_workers(server: PostgresServer, workers: int, pings: int) -> dict[str, fl
                 "nats_us": [psutil.Process(each.pid) for each in nats.processes if each],
             }
             before = {part: sum(map(cpu_of, of)) for part, of in parts.items()}
+            turns = [sum(metric(port, of) for port in ports) for of in (BATCHES, WAITED)]
             walks = Walks("d", 10_000, int(time.time()) - 86_400 * 30)
             phones = Phones(
-                "127.0.0.1", nats.mqtt_ports[0], walks, rate=4_000, login=("device", "for-device")
+                "127.0.0.1", nats.mqtt_ports[0], walks, rate=rate, login=("device", "for-device")
             ).start()
             started = time.monotonic()
             phones.wait_for(pings, 300)
@@ -221,6 +240,8 @@ def by_workers(server: PostgresServer, workers: int, pings: int) -> dict[str, fl
             )
             spent = time.monotonic() - started
             after = {part: sum(map(cpu_of, of)) for part, of in parts.items()}
+            batches = sum(metric(port, BATCHES) for port in ports) - turns[0]
+            waited = sum(metric(port, WAITED) for port in ports) - turns[1]
         finally:
             for process in running:
                 process.terminate()
@@ -229,8 +250,11 @@ def by_workers(server: PostgresServer, workers: int, pings: int) -> dict[str, fl
             nats.stop()
     return {
         "workers": workers,
+        "offered": rate,
         "pings": sent,
         "pings_a_second": round(sent / spent),
+        "pings_a_batch": round(sent / batches, 1),
+        "oldest_ms": round(1e3 * waited / batches, 1),
         **{part: round(1e6 * (after[part] - before[part]) / sent, 2) for part in parts},
     }
 
@@ -245,41 +269,79 @@ def metric(port: int, family: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith(family))
 
 
-def main() -> None:
-    """Measure, print and store."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def tables(found: dict[str, Any]) -> str:
+    """Return the tables of the page about sizing."""
+    heads = "devices, batches of 5,000", "ingest", "PostgreSQL", "ingest, first pings", "PostgreSQL"
+    lines = [f"| {' | '.join(heads)} |", "| --- | ---: | ---: | ---: | ---: |"]
+    for row in found["devices"]:
+        costs = ("ingest_us", "postgres_us", "first_ingest_us", "first_postgres_us")
+        lines.append(f"| {row['devices']:,} | {' | '.join(f'{row[key]:.1f}' for key in costs)} |")
+    heads = "workers, single pings", "offered/s", "pings/s", "pings a batch", "its oldest waits"
+    lines += ["", f"| {' | '.join(heads)} | ingest | PostgreSQL | all of NATS |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for row in found["workers"]:
+        costs = ("ingest_us", "postgres_us", "nats_us")
+        lines.append(
+            f"| {row['workers']} | {row['offered']:,} | {row['pings_a_second']:,}"
+            f" | {row['pings_a_batch']:,.0f} | {row['oldest_ms']:.0f} ms"
+            f" | {' | '.join(f'{row[key]:.0f}' for key in costs)} |"
+        )
+    return "\n".join(lines)
+
+
+def renewed(page: str, text: str) -> str:
+    """Return a page with the part between its markers renewed."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"the page has no markers {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+
+
+def is_smoke(about: str | None) -> bool:
+    """Read the command line; get ready."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--smoke", action="store_true", help="a short run that stores nothing")
-    smoke = parser.parse_args().smoke
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     warm()
+    return bool(parser.parse_args().smoke)
+
+
+@contextmanager
+def durable_server() -> Iterator[PostgresServer]:
+    """Give a server that flushes."""
     server = PostgresServer(programs(), durable=True)
     try:
         server.start()
-        devices = [
-            by_devices(server, count, *((10_000, 20_000) if smoke else (3_000_000, 1_000_000)))
-            for count in ([10_000] if smoke else [10_000, 100_000, 1_000_000])
-        ]
-        for row in devices:
-            print(row)
-        workers = []
-        for count in [1] if smoke else [1, 2, 4]:
-            workers.append(by_workers(server, count, 10_000 if smoke else 100_000))
-            print(workers[-1])
+        yield server
     finally:
         server.remove()
+
+
+def keep(path: Path, **found: Any) -> None:
+    """Store what was found, with the machine that it was found on."""
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    text = {"machine": machine, "python": platform.python_version(), **found}
+    path.write_text(json.dumps(text, indent=1) + "\n")
+
+
+def main() -> None:
+    """Measure, print and store."""
+    smoke = is_smoke(__doc__)
+    devices, workers = [], []
+    sizes = {10_000: 20_000} if smoke else dict.fromkeys([10_000, 100_000, 1_000_000], 3_000_000)
+    loads = [(1, EACH), (2, 2 * EACH), (4, 4 * EACH), (1, TOGETHER), (2, TOGETHER), (4, TOGETHER)]
+    for count, pings in sizes.items():
+        with durable_server() as server:  # a new one: the last one has much to write yet
+            devices.append(by_devices(server, count, pings, pings))
+        print(devices[-1])
+    for count, rate in loads[:1] if smoke else loads:
+        with durable_server() as server:
+            workers.append(by_workers(server, count, rate, 5_000 if smoke else 25 * rate))
+        print(workers[-1])
     if not smoke:
-        RESULTS.write_text(
-            json.dumps(
-                {
-                    "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-                    "python": platform.python_version(),
-                    "devices": devices,
-                    "workers": workers,
-                },
-                indent=1,
-            )
-            + "\n"
-        )
+        keep(RESULTS, devices=devices, workers=workers)
+        PAGE.write_text(renewed(PAGE.read_text(), tables(json.loads(RESULTS.read_text()))))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,16 @@ from geotarget.errors import StoreError
 from geotarget.ingest.columns import NO_INTS, chosen, joined
 from geotarget.ingest.committing import Committer
 from geotarget.ingest.reordering import Parcel, Release, ReorderWindow, parcels
-from geotarget.ingest.waiting import Entry, Received, Submitted, acknowledge, fail, resolve, runs
+from geotarget.ingest.waiting import (
+    Entry,
+    IntakeStats,
+    Received,
+    Submitted,
+    acknowledge,
+    fail,
+    resolve,
+    runs,
+)
 from geotarget.ingest.wire import Decoded, WireLimits, decode_mqtt, decode_mqtt_singly
 
 _log = structlog.get_logger(__name__)
@@ -48,6 +57,15 @@ class Done:
     rejected: int
     ignored: int = 0
     hurried: int = 0
+
+    def count(self, stats: IntakeStats) -> None:
+        """Add it to what was done before."""
+        stats.pings += self.pings
+        stats.messages += sum(e.slots for e in self.entries if isinstance(e, Received))
+        stats.batches += 1
+        stats.rejected += self.rejected
+        stats.ignored += self.ignored
+        stats.hurried += self.hurried
 
 
 class Straight:

@@ -114,7 +114,11 @@ class IntakeSettings(BaseModel):
 
     batch_pings: int = Field(5_000, ge=1, le=100_000, description="A batch closes at this size,")
     batch_age_ms: float = Field(
-        20.0, ge=1, le=1_000, description="or when its oldest ping is this old, milliseconds."
+        20.0,
+        ge=1,
+        le=1_000,
+        description="or when its oldest ping is this old, milliseconds; under load it waits twice "
+        "as long as the last batches took, up to 250.",
     )
     reorder_window_s: float = Field(
         0.0,

@@ -19,7 +19,7 @@ and server together; with logs of eight rows, where every state was folded, it w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -32,7 +32,8 @@ from geotarget.store.database import cursor_of
 from geotarget.store.tombstones import LAST_ERASURE
 
 FOLDED_AT_ONCE = 2
-"""Log rows that one transaction writes into tables, at most: no batch waits for long."""
+"""Log rows that a transaction writes into tables for each that it appends, about: no batch waits
+for long."""
 
 NO_SLOT = -1
 """Of devices whose worker works alone."""
@@ -80,6 +81,15 @@ class Append:
     forgotten_pairs: list[Pair] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Alive:
+    """What lives of an entry: positions of its devices, and pairs."""
+
+    entry: Entry
+    devices: Sequence[int]
+    pairs: set[Pair]
+
+
 class LiveLog:
     """The log of one ingest process. Not thread-safe: used inside write transactions.
 
@@ -90,16 +100,21 @@ class LiveLog:
     ----------
     max_rows, max_bytes
         How long the log may grow before it is folded.
+    spare
+        So many rows more are folded once it is full, in the same few statements.
     slot
         Of the devices in it; negative: of all devices.
     """
 
-    def __init__(self, *, max_rows: int, max_bytes: int, slot: int = NO_SLOT) -> None:
+    def __init__(
+        self, *, max_rows: int, max_bytes: int, spare: int = 0, slot: int = NO_SLOT
+    ) -> None:
         self.slot = slot
         self._table = "live_log" if slot < 0 else "slot_log"
         self._ours = "TRUE" if slot < 0 else f"slot = {slot}"
         self._max_rows = max_rows
         self._max_bytes = max_bytes
+        self._spare = spare
         self._erasure = -1
         self._forget()
 
@@ -107,6 +122,11 @@ class LiveLog:
     def last_seq(self) -> int:
         """The number of the last row that is known here."""
         return self._last_seq
+
+    @property
+    def fullness(self) -> float:
+        """How full it is; from 1 on it is to be folded."""
+        return max(len(self._entries) / self._max_rows, self._bytes / self._max_bytes)
 
     def _forget(self) -> None:
         self._entries: deque[Entry] = deque()
@@ -167,10 +187,12 @@ class LiveLog:
             self._push(Entry(seq, decode_devices(devices), pairs, size))
         self._erasure = erasure
 
-    def prepare(self, cursor: Any, batch: BatchWrite) -> tuple[Append, Row | None]:
+    def prepare(
+        self, cursor: Any, batch: BatchWrite, *, may_fold: bool = True
+    ) -> tuple[Append, Row | None]:
         """Fold what has become too old, and return the row that is to be appended, if any."""
         _check_width(batch)
-        done = self._fold(cursor)
+        done = self._fold(cursor) if may_fold else Append(None)
         if not (batch.devices or batch.members_put or batch.members_removed):
             return done, None
         members = _NO_MEMBERS
@@ -210,66 +232,79 @@ class LiveLog:
         All that nothing lives of go at once, so that a statement is sent now and then, not a batch.
         """
         done = Append(None)
-        rows, size, written = len(self._entries), self._bytes, 0
-        if not self._is_full(rows, size):
+        rows, size = len(self._entries), self._bytes
+        if self.fullness < 1:
             return done
+        to_rows = self._max_rows - self._spare
+        to_bytes = self._max_bytes * to_rows / self._max_rows
+        written: list[_Alive] = []
         for entry in islice(self._entries, rows - 1):  # the newest one keeps the numbering alive
-            devices, pairs = self._alive(entry)
-            if devices or pairs:
-                if written == FOLDED_AT_ONCE or not self._is_full(rows - done.folded, size):
+            alive = self._alive(entry)
+            if alive.devices or alive.pairs:
+                enough = rows - done.folded < to_rows and size <= to_bytes
+                if enough or len(written) == FOLDED_AT_ONCE + self._spare:
                     break
-                self._fold_devices(cursor, entry, devices, done)
-                self._fold_members(cursor, entry, pairs, done)
-                written += 1
+                written.append(alive)
             size -= entry.bytes
             done.folded += 1
             last = entry.seq
         if done.folded:
+            self._fold_devices(cursor, [each for each in written if each.devices], done)
+            self._fold_members(cursor, [each for each in written if each.pairs], done)
             cursor.execute(
                 f"DELETE FROM {self._table} WHERE {self._ours} AND seq <= ?",  # noqa: S608 - our own text
                 (last,),
             )
         return done
 
-    def _is_full(self, rows: int, size: int) -> bool:
-        return rows >= self._max_rows or size > self._max_bytes
-
-    def _alive(self, entry: Entry) -> tuple[list[int], set[Pair]]:
-        """Return the positions of devices, and the pairs, of which nothing newer is in the log."""
+    def _alive(self, entry: Entry) -> _Alive:
+        """Return what the log has nothing newer of."""
         last = map(self._last_device.__getitem__, entry.devices)
         devices = [at for at, seq in enumerate(last) if seq == entry.seq]
         newest = self._last_pair
-        return devices, {pair for pair in entry.pairs if newest[pair] == entry.seq}
+        return _Alive(entry, devices, {pair for pair in entry.pairs if newest[pair] == entry.seq})
 
-    def _fold_devices(self, cursor: Any, entry: Entry, live: Sequence[int], done: Append) -> None:
-        if not live:
-            return
-        states = self._stored(cursor, "states", entry)
-        width = len(states) // len(entry.devices)
-        rows = [
-            (entry.devices[at], states[at * width : (at + 1) * width], self.slot) for at in live
-        ]
-        rows.sort()
-        cursor.executemany(UPSERT_DEVICE, rows)
-        done.forgotten_devices += [device for device, *_ in rows]
+    def _fold_devices(self, cursor: Any, entries: Sequence[_Alive], done: Append) -> None:
+        rows = []
+        for each, states in self._stored(cursor, "states", entries):
+            devices = each.entry.devices
+            width = len(states) // len(devices)
+            rows += [
+                (devices[at], states[at * width : (at + 1) * width], self.slot)
+                for at in each.devices
+            ]
+        if rows:
+            rows.sort()
+            cursor.executemany(UPSERT_DEVICE, rows)
+            done.forgotten_devices += [device for device, *_ in rows]
 
-    def _fold_members(self, cursor: Any, entry: Entry, live: set[Pair], done: Append) -> None:
-        if not live:
+    def _fold_members(self, cursor: Any, entries: Sequence[_Alive], done: Append) -> None:
+        gone: set[Pair] = set()
+        rows = []
+        for each, members in self._stored(cursor, "members", entries):
+            put, removed = decode_members(members)
+            gone |= each.pairs & set(removed)
+            rows += [(*row, self.slot) for row in put if row[:2] in each.pairs]
+            done.forgotten_pairs += each.pairs
+        if gone:
+            cursor.executemany("DELETE FROM membership WHERE device = ? AND zone = ?", sorted(gone))
+        if rows:
+            cursor.executemany(UPSERT_MEMBER, sorted(rows))
+
+    def _stored(
+        self, cursor: Any, column: str, entries: Sequence[_Alive]
+    ) -> Iterator[tuple[_Alive, bytes]]:
+        """Yield entries with what the table has of them."""
+        if not entries:
             return
-        put, removed = decode_members(self._stored(cursor, "members", entry))
-        cursor.executemany(
-            "DELETE FROM membership WHERE device = ? AND zone = ?", sorted(live & set(removed))
+        there = cursor.execute(
+            f"SELECT seq, {column} FROM {self._table} "  # noqa: S608 - our own text
+            f"WHERE {self._ours} AND seq BETWEEN ? AND ?",
+            (entries[0].entry.seq, entries[-1].entry.seq),
         )
-        rows = sorted((*row, self.slot) for row in put if row[:2] in live)
-        cursor.executemany(UPSERT_MEMBER, rows)
-        done.forgotten_pairs += live
-
-    def _stored(self, cursor: Any, column: str, entry: Entry) -> bytes:
-        (value,) = cursor.execute(
-            f"SELECT {column} FROM {self._table} WHERE {self._ours} AND seq = ?",  # noqa: S608 - our own text
-            (entry.seq,),
-        ).fetchone()
-        return bytes(value)
+        values = dict(there.fetchall())
+        for each in entries:
+            yield each, bytes(values[each.entry.seq])
 
 
 def _columns(row: MemberRow) -> Member:

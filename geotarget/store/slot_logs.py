@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from geotarget.model import BatchWrite, IntArray, MemberRow
 from geotarget.store.database import cursor_of
 from geotarget.store.leases import SlotsLost
-from geotarget.store.live_log import Append, LiveLog
+from geotarget.store.live_log import FOLDED_AT_ONCE, Append, LiveLog
 from geotarget.store.tombstones import LAST_ERASURE
 
 _FENCE = f"""
@@ -24,6 +24,10 @@ SELECT slot, epoch, {LAST_ERASURE} FROM slot_lease WHERE owner = ? /*postgresql 
 """  # noqa: S608 - our own text
 _INSERT = "INSERT INTO slot_log (slot, seq, devices, members, states) VALUES (?, ?, ?, ?, ?)"
 
+
+_SPARE_PARTS = 8
+"""An eighth of a full log is folded at once: a statement costs more than what a batch says about a
+slot. The logs take turns, so a batch has no more to write than if each folded its own row."""
 
 SlotsOf = Callable[[Sequence[str]], IntArray]
 """Returns the slot of each device."""
@@ -72,7 +76,10 @@ class SlotLogs:
         for slot, epoch in epochs.items():
             self._epochs[slot] = epoch
             self._logs[slot] = LiveLog(
-                max_rows=self._max_rows, max_bytes=self._max_bytes, slot=slot
+                max_rows=self._max_rows,
+                max_bytes=self._max_bytes,
+                spare=self._max_rows // _SPARE_PARTS,
+                slot=slot,
             )
 
     def leave(self, slots: Sequence[int]) -> None:
@@ -100,8 +107,9 @@ class SlotLogs:
         if lost:
             raise SlotsLost(lost)
         done, new = SlotAppends(), []
-        for slot, part in parts.items():
-            log = self._logs[slot]
+        room = FOLDED_AT_ONCE * len(parts)
+        for slot in sorted(parts, key=lambda slot: self._logs[slot].fullness, reverse=True):
+            log, part = self._logs[slot], parts[slot]
             log.follow(cursor, log.last_seq, rows[0][2])
             append, row = log.prepare(
                 cursor,
@@ -111,11 +119,13 @@ class SlotLogs:
                     members_put=part.put,
                     members_removed=part.removed,
                 ),
+                may_fold=room > 0,
             )
+            room -= append.folded
             done.of.append((log, append))
             if row is not None:
                 new.append((slot, *row))
-        cursor.executemany(_INSERT, new)
+        cursor.executemany(_INSERT, sorted(new))
         return done
 
     def settle(self, done: SlotAppends) -> None:
@@ -143,4 +153,4 @@ class SlotLogs:
         whose = self._slots_of([device for device, _ in removed]).tolist()
         for slot, (device, zone) in zip(whose, removed, strict=True):
             parts[slot].removed.append((device, zone))
-        return dict(sorted(parts.items()))
+        return parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+import sqlalchemy as sa
 from backends import Backend
 from contract_batch import devices_in
 from records import member, transition
@@ -130,6 +131,33 @@ class SlotsContract:
         if some in expected:
             assert expected[some] == second.device_state(some)
             assert [some] == [row.device for row in second.members_of(some)]
+
+    def test_full_logs_take_turns(self, backend: Backend) -> None:
+        """Full all at once, they are folded a few a batch; none grows far, and nothing is lost."""
+        store = ready(backend.open())
+        writing(store, "a", take(store, "a"), rows=16)
+        before, most = 0, 0
+        for number in range(60):
+            part = PHONES[number % 30 :: 30]  # memberships that nothing newer replaces
+            store.write_batch(
+                BatchWrite(
+                    devices=PHONES,
+                    device_states=bytes([number]) * 8 * len(PHONES),
+                    members_put=[member(each, f"zone {number}", number) for each in part],
+                )
+            )
+            with store._database.read() as connection:
+                counted = sa.text("SELECT count(*) FROM slot_log GROUP BY slot")
+                rows = connection.execute(counted).scalars().all()
+            before, folded = sum(rows), before + len(rows) - sum(rows)
+            most = max(most, folded)
+            assert max(rows) <= 20
+        assert SLOTS < most < 4 * SLOTS
+        found = backend.open()
+        assert dict.fromkeys(PHONES, bytes([59]) * 8) == devices_in(found)
+        assert {
+            (each, f"zone {number}") for number in range(60) for each in PHONES[number % 30 :: 30]
+        } == {(row.device, row.zone) for row in found.load_members(slots=range(SLOTS))}
 
     def test_a_zombie_commits_nothing(self, backend: Backend) -> None:
         """Neither states nor history, however much of the batch is about slots it still has."""
