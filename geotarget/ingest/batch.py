@@ -400,7 +400,8 @@ class Intake:
             return _FOREVER
         if self._queued >= self._full:
             return 0.0
-        return self._pace.due_s(self._queue[0].since, rests=not self._asking) - now
+        oldest, newest = self._queue[0], self._queue[-1]
+        return self._pace.due_s(oldest.since, newest.since, rests=not self._asking) - now
 
     # The worker with a reorder window.
 
@@ -433,9 +434,7 @@ class Intake:
     def _release_in(self, reordered: Reordered) -> float:
         """Tell in how many seconds there is something to do; 0 or less means now."""
         now, due_s = self._clock(), reordered.due_s
-        if self._lanes.due_s <= now:
-            return 0.0
-        if self._is_crowded():
+        if self._lanes.due_s <= now or self._is_crowded():
             return 0.0
         if self._hold_until > now:
             return self._hold_until - now
@@ -443,8 +442,9 @@ class Intake:
             return 0.0  # time to decode
         if due_s is None:
             due_s = self._queue[0].since + self._window_s if self._queue else _FOREVER
+        newest_s = self._queue[-1].since if self._queue else due_s
         prompt_s = self._prompt_since + self._pace.age_s
-        return min(self._pace.due_s(due_s), prompt_s, self._lanes.due_s) - now
+        return min(self._pace.due_s(due_s, newest_s), prompt_s, self._lanes.due_s) - now
 
     def _is_crowded(self) -> bool:
         return self._crowded or self._stats.waiting >= self.capacity

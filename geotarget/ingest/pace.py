@@ -4,7 +4,8 @@ A turn costs some milliseconds however few pings it holds, so whoever takes a tu
 ping is 20 ms old spends most of his CPU on turns, and N workers that share the load N times as
 much. So there is a rest after each turn, so many times as long as turns took of late. It is
 nothing to an idle process, whose last turn is long over, and under load batches grow instead of
-turns becoming more.
+turns becoming more. Nor is it for nothing: where no more came for as long as a batch waits anyhow,
+such as from a broker that sends so many before it wants to hear that they are safe, it is over.
 """
 
 from __future__ import annotations
@@ -45,15 +46,18 @@ class Pace:
         self._turn_s += _WEIGHT * (took_s - self._turn_s)
         self._rested_s = now_s + RESTS * self._turn_s
 
-    def due_s(self, oldest_s: float, *, rests: bool = True) -> float:
-        """Tell when a batch that is not full is due, by when its oldest ping came.
+    def due_s(self, oldest_s: float, newest_s: float, *, rests: bool = True) -> float:
+        """Tell when a batch that is not full is due, by when its pings came.
 
         Parameters
         ----------
-        oldest_s
-            Monotonic time, in seconds.
+        oldest_s, newest_s
+            Monotonic times of the first and of the last, in seconds.
         rests
             False: it goes at its age, for somebody waits for the answer.
         """
         due_s = oldest_s + self.age_s
-        return min(max(due_s, self._rested_s), oldest_s + self._longest_s) if rests else due_s
+        if not rests:
+            return due_s
+        rested_s = min(self._rested_s, newest_s + self.age_s)
+        return min(max(due_s, rested_s), oldest_s + self._longest_s)
