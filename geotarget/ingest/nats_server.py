@@ -29,6 +29,10 @@ SYSTEM = "SYS"
 MOST_PENDING = 32_767
 """One session may have 65,535 messages unacknowledged, and ours has two subscriptions."""
 
+ANSWER_S = 5
+"""Seconds that the server waits to hear whether somebody may connect. Left to itself it takes 2, and
+a machine that is busy, or to which all phones come back at once, refuses some."""
+
 _FILE_RESERVE = 64 * 1024 * 1024
 _STEP_S = 10.0
 
@@ -130,11 +134,12 @@ class ServerPlan:
             accounts[SYSTEM] = {"users": [callout]}
             rest["system_account"] = SYSTEM
             rest["authorization"] = {
+                "timeout": ANSWER_S,
                 "auth_callout": {
                     "issuer": self.issuer,
                     "account": SYSTEM,
                     "auth_users": [ADMIN, INGEST, FLEET, CALLOUT],
-                }
+                },
             }
         return {
             "server_name": "geotarget",

@@ -19,12 +19,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
 log = logging.getLogger(__name__)
 
-FAILOVER_S = 12.0
-"""Eight seconds where nothing else runs; beside other tests half as much again."""
+FAILOVER_S = 15.0
+"""Eight seconds where nothing else runs; beside other tests up to twice as much."""
 MOVED_S = 7.0
 """Until others have the slots of a worker that does not reach its broker: 3.6 alone."""
-ELECTION_S = 4.0
-"""By so much a slot that moved may be behind those that only wait for NATS to elect its leaders."""
+NODE_S = 20.0
+"""8 to 12 seconds, of which NATS takes up to 9 to elect its leaders; beside other load 13."""
 RATE = 300.0
 FROZEN_S, FROZEN_AGAIN_S = 30.0, 12.0
 AWAY_S = 30.0
@@ -115,8 +115,7 @@ def test_nothing_is_lost_whoever_dies(installation: Installation) -> None:
     assert took["worker killed"] <= FAILOVER_S
     assert took["worker frozen"] <= FAILOVER_S
     assert took["node killed, slots moved"] <= MOVED_S
-    elected_s = took["node killed, other slots"]
-    assert took["node killed"] <= max(FAILOVER_S, elected_s + ELECTION_S), took
+    assert took["node killed"] <= NODE_S, took
 
 
 def test_slots_follow_the_workers(installation: Installation) -> None:
