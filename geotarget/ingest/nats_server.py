@@ -30,8 +30,8 @@ MOST_PENDING = 32_767
 """One session may have 65,535 messages unacknowledged, and ours has two subscriptions."""
 
 ANSWER_S = 5
-"""Seconds that the server waits to hear whether somebody may connect. Left to itself it takes 2, and
-a machine that is busy, or to which all phones come back at once, refuses some."""
+"""Seconds that the server waits to hear whether somebody may connect. Left to itself it takes 2,
+and a machine that is busy, or to which all phones come back at once, refuses some."""
 
 _FILE_RESERVE = 64 * 1024 * 1024
 _STEP_S = 10.0
