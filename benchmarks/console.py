@@ -34,7 +34,8 @@ from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.console.browsing import opened, signed_in
-from tests.e2e.harness import ADMIN_KEY, Node, free_ports
+from tests.e2e.harness import ADMIN_KEY, Node
+from tests.ports import free_ports
 
 RESULTS = Path(__file__).parent / "results" / "console.json"
 SEED = 20261122

@@ -35,7 +35,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from geotarget.ingest import Publisher
 from geotarget.ingest.publish import OutgoingPing
-from tests.e2e.harness import Node, eventually, free_ports
+from tests.e2e.harness import Node, eventually
+from tests.ports import free_ports
 
 SEED = 7
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

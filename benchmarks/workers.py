@@ -46,8 +46,9 @@ from geotarget.owned_slots import OwnedSlots
 from geotarget.pipeline import Pipeline
 from geotarget.runtime.commands import keep_heap
 from geotarget.store import Store
-from tests.e2e.harness import eventually, free_ports
+from tests.e2e.harness import eventually
 from tests.e2e.nats_cluster import NODES, Cluster
+from tests.ports import free_ports
 from tests.postgres_server import SECRET_KEY, PostgresServer, programs
 
 RESULTS = Path(__file__).parent / "results" / "workers.json"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
-import random
-import socket
 import threading
 import time
 from collections import Counter
@@ -18,6 +15,7 @@ import structlog
 from hypothesis import is_hypothesis_test, settings
 
 from tests.fuzzing import FACTOR
+from tests.ports import find_port
 
 NO_DATA = "no real data beside the checkout"
 """The only reason for which a test may skip in CI."""
@@ -89,14 +87,8 @@ def _target(descriptor: Path) -> str:
 
 @pytest.fixture
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on at this moment.
-
-    Below those that the system gives to outgoing connections: what starts later finds it free.
-    """
-    while True:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", random.SystemRandom().randrange(15_000, 32_000)))
-            return int(probe.getsockname()[1])
+    """A TCP port on loopback that nobody listens on at this moment."""
+    return find_port()
 
 
 settings.load_profile("fuzz" if FACTOR > 1 else "house")

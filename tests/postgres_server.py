@@ -25,7 +25,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.e2e.harness import free_ports
+from tests.ports import free_ports
 
 VARIABLE = "GEOTARGET_TEST_POSTGRES"
 STORE_VARIABLE = "GEOTARGET_TEST_STORE"

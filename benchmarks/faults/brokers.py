@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.faults.ledger import CYCLE, OUTSIDE, Event, Walks, check
-from benchmarks.faults.node import REPOSITORY, eventually, free_ports, rest
+from benchmarks.faults.node import REPOSITORY, eventually, rest
 from benchmarks.faults.row import Broken, Result, Row, Run, Skipped
 from benchmarks.faults.scene import ENDPOINT, RATE, Scene
+from tests.ports import free_ports
 
 OWN = {
     "acl_file",

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from typing import Any
 import psutil
 
 from benchmarks.faults.row import Broken
+from tests.ports import free_ports
 
 ADMIN_KEY = "gt-faults-admin-key"
 READY_S = 60.0
@@ -44,15 +44,6 @@ def eventually(holds: Callable[[], bool], *, seconds: float, what: str) -> float
 def rest(seconds: float) -> None:
     """Let the load go on for a while: the length is part of the row, nothing is awaited."""
     threading.Event().wait(seconds)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return TCP ports on loopback that nobody listens on at this moment."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def end_tree(process: subprocess.Popen[bytes]) -> None:

@@ -8,11 +8,12 @@ from collections import defaultdict
 
 from benchmarks.faults import clock
 from benchmarks.faults.ledger import check
-from benchmarks.faults.node import eventually, free_ports, rest
+from benchmarks.faults.node import eventually, rest
 from benchmarks.faults.phones import Phones
 from benchmarks.faults.receivers import ENTERS, caught_up, emptied, listed, send_again
 from benchmarks.faults.row import Result, Row, Run
 from benchmarks.faults.scene import ENDPOINT, KINDS, RATE, Scene
+from tests.ports import free_ports
 
 HOUR_S = 3_600.0
 AS_FAST_AS_IT_GOES = 1e6

@@ -26,7 +26,8 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from benchmarks.faults import clock
 from benchmarks.faults.behaviours import BEHAVIOURS
 from benchmarks.faults.ledger import Post, posts
-from benchmarks.faults.node import end_tree, eventually, free_ports
+from benchmarks.faults.node import end_tree, eventually
+from tests.ports import free_ports
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

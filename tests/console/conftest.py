@@ -14,7 +14,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.console.browsing import READY_MS, signed_in, watched
-from tests.e2e.harness import ADMIN_KEY, Node, free_ports
+from tests.e2e.harness import ADMIN_KEY, Node
+from tests.ports import free_ports
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

@@ -17,7 +17,8 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.conftest import REPOSITORY
 from tests.console.browsing import READY_MS, opened, signed_in, watched
-from tests.e2e.harness import ADMIN_KEY, Node, eventually, free_ports
+from tests.e2e.harness import ADMIN_KEY, Node, eventually
+from tests.ports import free_ports
 
 FOLDER = REPOSITORY / "geotarget" / "docs" / "screenshots"
 THEMES = ("light", "dark")

@@ -25,7 +25,8 @@ from benchmarks.console import (
     window,
 )
 from tests.console.browsing import opened, signed_in, watched
-from tests.e2e.harness import ADMIN_KEY, Node, free_ports, square
+from tests.e2e.harness import ADMIN_KEY, Node, square
+from tests.ports import free_ports
 
 MANY = 10_000
 BUSY_CPU = 2

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.console.browsing import opened, signed_in, watched, whole_on_a_phone
-from tests.e2e.harness import ADMIN_KEY, Node, campaign, free_ports, square
+from tests.e2e.harness import ADMIN_KEY, Node, campaign, square
+from tests.ports import free_ports
 
 LONG = "W" * 120
 HEBREW = "מרכז העיר (קפה) 50%"

@@ -11,8 +11,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.console.browsing import is_for_everybody, opened, signed_in, watched
-from tests.e2e.harness import ADMIN_KEY, Node, eventually, free_ports
+from tests.e2e.harness import ADMIN_KEY, Node, eventually
 from tests.e2e.own_nats import SOON_S, nats_of_ones_own
+from tests.ports import free_ports
 
 
 @pytest.fixture

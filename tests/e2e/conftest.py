@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Node, Receiver, eventually, free_ports
+from tests.e2e.harness import Node, Receiver, eventually
+from tests.ports import free_ports
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

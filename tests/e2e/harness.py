@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -38,23 +36,6 @@ def eventually(holds: Callable[[], bool], *, seconds: float, what: str = "") -> 
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s: {what or holds.__qualname__}")
         pause.wait(0.05)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return TCP ports on loopback that nobody listens on at this moment.
-
-    Below those that the system gives to outgoing connections: what starts later finds them free.
-    """
-    with contextlib.ExitStack() as stack:
-        probes = []
-        for port in random.SystemRandom().sample(range(15_000, 32_000), 200):
-            probe = stack.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                probes.append(probe)
-            if len(probes) == count:
-                break
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @dataclass

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from geotarget.ingest.nats_server import find_server
 from tests.conftest import REPOSITORY
-from tests.e2e.harness import eventually, free_ports
+from tests.e2e.harness import eventually
+from tests.ports import free_ports
 
 NODES = 3
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from geotarget.ingest.nats_server import find_server
 from tests.conftest import REPOSITORY
-from tests.e2e.harness import free_ports
+from tests.ports import free_ports
 from tests.test_cli import geotarget
 
 SOON_S = 10.0

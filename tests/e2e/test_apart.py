@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import ADMIN_KEY, Node, Receiver, campaign, eventually, free_ports, square
+from tests.e2e.harness import ADMIN_KEY, Node, Receiver, campaign, eventually, square
+from tests.ports import free_ports
 from tests.postgres_server import SECRET_KEY
 
 pytestmark = pytest.mark.e2e

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from geotarget.ingest.slots import slot_of
-from tests.e2e.harness import Node, Receiver, campaign, eventually, free_ports, square
+from tests.e2e.harness import Node, Receiver, campaign, eventually, square
 from tests.e2e.test_apart import HERE, running
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.e2e
 

@@ -21,8 +21,9 @@ import psycopg
 from benchmarks.faults.ledger import Event, Verdict, Walks, check, features, posts_from
 from benchmarks.faults.phones import Phones
 from benchmarks.faults.receiver import SECRET, Receiver
-from tests.e2e.harness import ADMIN_KEY, Node, campaign, eventually, free_ports
+from tests.e2e.harness import ADMIN_KEY, Node, campaign, eventually
 from tests.e2e.nats_cluster import NODES, Cluster
+from tests.ports import free_ports
 from tests.postgres_server import SECRET_KEY, PostgresServer, programs
 
 KINDS = ("enter", "exit", "offer")

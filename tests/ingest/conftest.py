@@ -11,15 +11,8 @@ from pathlib import Path
 import pytest
 
 from geotarget.ingest import EmbeddedBroker
-from tests.ingest.harness import (
-    DEADLINE_S,
-    Eventually,
-    Mosquitto,
-    NatsServer,
-    Phone,
-    Recorder,
-    find_port,
-)
+from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, NatsServer, Phone, Recorder
+from tests.ports import find_port
 
 
 @pytest.fixture

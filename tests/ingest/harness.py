@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import re
 import socket
 import subprocess
@@ -20,6 +18,7 @@ from geotarget.errors import StoreError
 from geotarget.ingest.listening import answers
 from geotarget.ingest.nats_server import find_server
 from geotarget.model import Outcome, PingBatch, Rejected
+from tests.ports import find_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHIPPED = REPOSITORY / "services" / "mosquitto"
@@ -76,14 +75,6 @@ class Recorder:
     @property
     def devices(self) -> list[str]:
         return [device for batch in self.batches for device in batch.device]
-
-
-def find_port() -> int:
-    """Return a port below those that outgoing connections get: it is free later, too."""
-    while True:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", random.SystemRandom().randrange(15_000, 32_000)))
-            return int(probe.getsockname()[1])
 
 
 class Mosquitto:

@@ -24,9 +24,10 @@ from geotarget.runtime.admitting import start_callout
 from geotarget.settings import Settings
 from geotarget.store import Store
 from tests.conftest import REPOSITORY
-from tests.ingest.harness import DEADLINE_S, Eventually, find_port
+from tests.ingest.harness import DEADLINE_S, Eventually
 from tests.ingest.test_device_access import NOT_AUTHORIZED, Device
 from tests.ingest.test_device_tokens import SOON_S
+from tests.ports import find_port
 
 SHIPPED = REPOSITORY / "services" / "nats"
 INGEST = "ingest-password"

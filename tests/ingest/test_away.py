@@ -26,8 +26,9 @@ from geotarget.owned_slots import OwnedSlots
 from geotarget.runtime.broker_reach import BrokerReach, Reach
 from geotarget.runtime.slot_keeper import SlotKeeper
 from geotarget.store import Store
-from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, NatsServer, Phone, find_port
+from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, NatsServer, Phone
 from tests.ingest.relay import Relay
+from tests.ports import find_port
 
 AWAY_S = 1.0
 DEVICES = [f"phone-{number}" for number in range(200)]

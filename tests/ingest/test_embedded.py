@@ -23,7 +23,8 @@ from geotarget.ingest import EmbeddedBroker, Intake, MqttSource
 from geotarget.ingest.nats_server import limit_store
 from geotarget.runtime.brokers import embedded_broker
 from geotarget.settings import Settings
-from tests.ingest.harness import DEADLINE_S, REPOSITORY, Eventually, Phone, Recorder, find_port
+from tests.ingest.harness import DEADLINE_S, REPOSITORY, Eventually, Phone, Recorder
+from tests.ports import find_port
 
 
 def ping(second: int, **more: Any) -> str:

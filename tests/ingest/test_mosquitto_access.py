@@ -19,7 +19,8 @@ from geotarget.ingest import Intake, MqttSource, SlotSource
 from geotarget.ingest.broker_url import BrokerUrl
 from geotarget.ingest.slots import ALL_SLOTS, slot_client_id, slot_of, slot_topic
 from geotarget.ingest.sys_topics import read_figures
-from tests.ingest.harness import DEADLINE_S, SHIPPED, Eventually, Mosquitto, Recorder, find_port
+from tests.ingest.harness import DEADLINE_S, SHIPPED, Eventually, Mosquitto, Recorder
+from tests.ports import find_port
 
 pytestmark = pytest.mark.mosquitto
 

@@ -21,16 +21,9 @@ from geotarget.errors import SettingsError
 from geotarget.ingest import EmbeddedBroker, Intake, MqttSource, SlotSource, paho_framing
 from geotarget.ingest.paho_framing import CallbackClient, FramingClient
 from geotarget.ingest.slots import slot_of, slot_topic
-from tests.ingest.harness import (
-    DEADLINE_S,
-    Eventually,
-    Mosquitto,
-    NatsServer,
-    Phone,
-    Recorder,
-    find_port,
-)
+from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, NatsServer, Phone, Recorder
 from tests.ingest.test_paho_framing import CONNACK, Peer
+from tests.ports import find_port
 
 
 def ping(second: int, **more: Any) -> str:

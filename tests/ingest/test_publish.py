@@ -23,9 +23,10 @@ from geotarget.ingest import (
 )
 from geotarget.ingest.outbound import FastOutbound, PlainOutbound
 from geotarget.ingest.publish import OutgoingPing
-from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, Recorder, find_port
+from tests.ingest.harness import DEADLINE_S, Eventually, Mosquitto, Recorder
 from tests.ingest.test_framing import packet
 from tests.ingest.test_paho_framing import CONNACK, Peer
+from tests.ports import find_port
 
 
 def pings(*seconds: int) -> list[OutgoingPing]:
