@@ -8,11 +8,12 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
-from geotarget.engine.warm import warm
 from geotarget.settings import Settings, settings_table
 from tests.conftest import REPOSITORY
 
@@ -73,13 +74,15 @@ def test_changelog_has_a_section_for_what_comes_next() -> None:
     assert re.search(r"^## \[Unreleased\]", text, re.MULTILINE)
 
 
-@pytest.fixture(scope="module")
-def compiled() -> None:
-    """Compile the kernels before: on a fresh machine the first to need them prints a line."""
-    warm()
+@pytest.fixture
+def quiet_log() -> Iterator[None]:
+    """Log beside the examples: on a fresh machine the first to need the kernels prints a line."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    yield
+    structlog.reset_defaults()
 
 
-@pytest.mark.usefixtures("compiled")
+@pytest.mark.usefixtures("quiet_log")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name: str) -> None:
     """What a docstring shows is what happens."""
