@@ -17,6 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.pages import renewed
 from geotarget.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -277,11 +278,7 @@ def pages() -> dict[Path, str]:
 
 def written(page: str, figures: str) -> str:
     """Return a page with the part between its markers renewed."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the page has no markers {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{figures}\n{END}{after}"
+    return renewed(page, BEGIN, END, figures)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.goals import PEERS_OF_THE_GOAL, Results, times
+from benchmarks.pages import renewed
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "benchmarks" / "results" / "match.json"
@@ -72,11 +73,7 @@ def tables(results: Results) -> str:
 
 def written(page: str, results: Results) -> str:
     """Return a page with the tables between its markers renewed."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the page has no markers {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{tables(results)}\n{END}{after}"
+    return renewed(page, BEGIN, END, tables(results))
 
 
 def draw(results: Results, folder: Path) -> list[Path]:

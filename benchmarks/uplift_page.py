@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import renewed
+
 RESULTS = Path(__file__).parent / "results" / "uplift.json"
 PAGE = Path(__file__).resolve().parents[1] / "geotarget" / "docs" / "results.md"
 BEGIN = "<!-- figures: begin (made by benchmarks/uplift.py) -->"
@@ -16,11 +18,7 @@ Results = dict[str, Any]
 
 def written(page: str, results: Results) -> str:
     """Return a page with the tables between its markers renewed."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the page has no markers {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{figures(results)}\n{END}{after}"
+    return renewed(page, BEGIN, END, figures(results))
 
 
 def figures(results: Results) -> str:

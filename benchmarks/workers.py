@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.faults.ledger import Walks
 from benchmarks.faults.phones import Phones
+from benchmarks.pages import renewed
 from geotarget.catalog import Catalog
 from geotarget.engine.warm import warm
 from geotarget.geojson import parse_zone
@@ -290,13 +291,9 @@ def tables(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def renewed(page: str, text: str) -> str:
-    """Return a page with the part between its markers renewed."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the page has no markers {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+def written(page: str, found: dict[str, Any]) -> str:
+    """Return a page with the tables between its markers renewed."""
+    return renewed(page, BEGIN, END, tables(found))
 
 
 def is_smoke(about: str | None) -> bool:
@@ -342,7 +339,7 @@ def main() -> None:
         print(workers[-1])
     if not smoke:
         keep(RESULTS, devices=devices, workers=workers)
-        PAGE.write_text(renewed(PAGE.read_text(), tables(json.loads(RESULTS.read_text()))))
+        PAGE.write_text(written(PAGE.read_text(), json.loads(RESULTS.read_text())))
 
 
 if __name__ == "__main__":

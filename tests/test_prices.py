@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks import prices
+from benchmarks import prices, workers
 
 
 @pytest.mark.parametrize("page", prices.pages(), ids=lambda page: page.name)
@@ -14,6 +15,12 @@ def test_pages_hold_the_figures(page: Path) -> None:
     """Tables are what `benchmarks/prices.py` makes of the results; nobody types figures."""
     text = page.read_text()
     assert text == prices.written(text, prices.pages()[page])
+
+
+def test_the_tables_of_workers_are_those_of_their_results() -> None:
+    """`benchmarks/workers.py` writes them; nobody types these figures either."""
+    text = workers.PAGE.read_text()
+    assert text == workers.written(text, json.loads(workers.RESULTS.read_text()))
 
 
 def test_what_was_measured_is_whole() -> None:

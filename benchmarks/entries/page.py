@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.entries.measuring import Results
 from benchmarks.entries.scenes import SCENES
+from benchmarks.pages import renewed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "benchmarks" / "results" / "entries.json"
@@ -38,11 +39,7 @@ _TITLES = {
 
 def written(page: str, results: Results) -> str:
     """Return a page with the part between its markers renewed."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the page has no markers {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{figures(results)}\n{END}{after}"
+    return renewed(page, BEGIN, END, figures(results))
 
 
 def picture(name: str) -> str:

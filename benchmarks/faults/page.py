@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import renewed
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 RESULTS = REPOSITORY / "benchmarks" / "results" / "faults.json"
 PAGE = REPOSITORY / "geotarget" / "docs" / "faults.md"
@@ -15,11 +17,7 @@ END = "<!-- table: end -->"
 
 def written(page: str, results: Mapping[str, Any]) -> str:
     """Return a page with the part between its markers renewed."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the page has no markers {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{table(results)}\n{END}{after}"
+    return renewed(page, BEGIN, END, table(results))
 
 
 def table(results: Mapping[str, Any]) -> str:
