@@ -28,6 +28,14 @@ _NEVER_S = 1 << 40
 
 
 @njit()
+def _lapses(device: Any, member: Any, now_ms: int, rules: Any) -> Any:
+    """Tell whether a device was silent for so long that it is forgotten, or an entry is settled."""
+    if member["phase"] == ENTERING and now_ms > member["mark_ms"] + waiting_ms(device, rules):
+        return True
+    return now_ms - device["last_ms"] > 1000.0 * rules["forget_s"]
+
+
+@njit()
 def _candidates(
     devices: Records,
     members: Records,
@@ -44,9 +52,7 @@ def _candidates(
     for t in range(rows.size):
         device = devices[rows[t]]
         member = members[slots[t]]
-        due = now_ms - device["last_ms"] > 1000.0 * rules["forget_s"]
-        if member["phase"] == ENTERING:
-            due = due or now_ms > member["mark_ms"] + waiting_ms(device, rules)
+        due = _lapses(device, member, now_ms, rules)
         if member["phase"] == INSIDE and member["dwelled_s"] < longest_s:
             due = due or member["since_ms"] + 1000 * shortest_s <= now_ms
         if due:
@@ -74,9 +80,7 @@ def _due(
         track = tracks[t]
         if device["suspects"] > 0 or now_ms <= device["last_ms"]:
             continue
-        due = now_ms - device["last_ms"] > 1000.0 * rules["forget_s"]
-        if track["phase"] == ENTERING:
-            due = due or now_ms > track["mark_ms"] + waiting_ms(device, rules)
+        due = _lapses(device, track, now_ms, rules)
         if track["phase"] == INSIDE:
             zone = zones[zone_of[t]]
             for k in range(zone["first"], zone["last"]):

@@ -117,8 +117,8 @@ class IntakeSettings(BaseModel):
         20.0,
         ge=1,
         le=1_000,
-        description="or when its oldest ping is this old, milliseconds; under load it waits twice "
-        "as long as the last batches took, up to 250.",
+        description="or when its oldest ping is this old, milliseconds; while pings keep "
+        "coming it waits twice as long as the last batches took, up to 250.",
     )
     reorder_window_s: float = Field(
         0.0,
