@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.scene import DEVICES
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.e2e
+
+OWED = 2 * DEVICES
+"""What the first lap of the walks implies, an entry and an offer of each phone; a slow machine may
+do no more laps in the time that a row takes."""
 
 
 @pytest.mark.parametrize("row", ["broker-nats", "sigterm", "blocked"])
@@ -28,5 +33,5 @@ def test_a_fault_under_load_loses_nothing(row: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (result,) = json.loads(out.read_text())["rows"]
-    assert result["owed"] > 500
+    assert result["owed"] >= OWED
     assert (result["lost"], result["problems"]) == (0, [])
