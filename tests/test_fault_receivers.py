@@ -18,7 +18,7 @@ from benchmarks.faults.row import Broken
 from geotarget.delivery import AiohttpTransport, Answer, new_secret
 from geotarget.delivery.signature import headers, signing_keys
 from geotarget.model import Endpoint
-from geotarget.runtime.commands import keep_heap
+from geotarget.runtime.commands import COLLECT_AFTER, keep_heap
 
 BODY = b'{"type":"test"}'
 
@@ -105,8 +105,10 @@ def test_delays_count_from_creation_to_the_first_arrival() -> None:
 
 def test_a_kept_heap_is_not_walked_and_later_rings_are_collected() -> None:
     """What stands when a process is ready is out of the collector's sight; what comes is not."""
+    before = gc.get_threshold()
     try:
         keep_heap()
+        assert gc.get_threshold() == COLLECT_AFTER
         assert gc.get_freeze_count() > 10_000
         ring: list[object] = []
         ring.append(ring)
@@ -114,3 +116,4 @@ def test_a_kept_heap_is_not_walked_and_later_rings_are_collected() -> None:
         assert gc.collect() >= 1
     finally:
         gc.unfreeze()
+        gc.set_threshold(*before)

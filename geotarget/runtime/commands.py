@@ -33,6 +33,10 @@ log = structlog.get_logger(__name__)
 LOG_FILE = "geotarget.log"
 """Beside the database: where log lines go while the terminal shows the live summary."""
 
+COLLECT_AFTER = (20_000, 10, 20)
+"""Thresholds of the garbage collector: new objects before the young are searched for rings, and how
+many of those searches before the older ones are, then all."""
+
 
 def up(
     settings: Settings, *, demo: bool = False, live: bool = True, zones: Sequence[Path] = ()
@@ -152,10 +156,13 @@ def keep_heap() -> None:
     """Take what start-up made out of the garbage collector's sight, once everything stands.
 
     It stays until the end, and to walk through it again and again cost up to a third of the CPU of
-    a webhook. What goes all the same goes as before, unless it is part of a ring.
+    a webhook. What goes all the same goes as before, unless it is part of a ring. What comes later
+    is looked at more rarely than by default (`COLLECT_AFTER`): the memory of states grows for days
+    and holds no rings, and to search it for them cost a ping 0.8 of 6.8 µs.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def announce(word: str, addresses: dict[str, str]) -> None:

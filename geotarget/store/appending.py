@@ -10,7 +10,7 @@ the numbers that are there are read back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from geotarget.model import Decision, Delivery, Kind, Rejected, Transition
@@ -55,14 +55,14 @@ INSERT INTO span (list, stretch, min_ms, max_ms) VALUES (?, ?, ?, ?)
 ON CONFLICT (list, stretch) DO UPDATE SET
   min_ms = min(span.min_ms, excluded.min_ms), max_ms = max(span.max_ms, excluded.max_ms)
 """
-_NOTE_IDS = """
-UPDATE span SET first_id = min(first_id, ?), last_id = max(last_id, ?)
-WHERE list = ? AND stretch = ?
+_UPSERT_DIVIDED_SPAN = """
+INSERT INTO span (list, stretch, min_ms, max_ms, first_{0}, last_{0}) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (list, stretch) DO UPDATE SET
+  min_ms = min(span.min_ms, excluded.min_ms), max_ms = max(span.max_ms, excluded.max_ms),
+  first_{0} = min(span.first_{0}, excluded.first_{0}),
+  last_{0} = max(span.last_{0}, excluded.last_{0})
 """
-_NOTE_DAYS = """
-UPDATE span SET first_day = min(first_day, ?), last_day = max(last_day, ?)
-WHERE list = ? AND stretch = ?
-"""
+_IDS, _DAYS = (_UPSERT_DIVIDED_SPAN.format(place) for place in ("id", "day"))
 _COUNT = """
 INSERT INTO counter (name, value) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET value = counter.value + excluded.value
@@ -121,8 +121,8 @@ def write_transitions(
         ],
     )
     new = _new(cursor, "transition", transitions, last_seq)
-    _write_spans(cursor, "transition", (each.ts_ms for each in transitions), last_seq)
-    _note(cursor, _NOTE_IDS, "transition", [each.id for each in transitions], last_seq)
+    instants = [each.ts_ms for each in transitions]
+    _write_spans(cursor, "transition", instants, last_seq, _IDS, [each.id for each in transitions])
     changes["last transition"] += len(transitions)
     changes["transitions"] += len(new)
     changes["entries"] += sum(each.kind is Kind.ENTER for each in new)
@@ -167,8 +167,8 @@ def write_decisions(
         ],
     )
     new = _new(cursor, "decision", decisions, last_seq)
-    _write_spans(cursor, "decision", (each.decided_ms for each in decisions), last_seq)
-    _note(cursor, _NOTE_IDS, "decision", [each.id for each in decisions], last_seq)
+    instants = [each.decided_ms for each in decisions]
+    _write_spans(cursor, "decision", instants, last_seq, _IDS, [each.id for each in decisions])
     changes["last decision"] += len(decisions)
     fired = sum(each.fired for each in new)
     changes["decisions_fired"] += fired
@@ -211,8 +211,8 @@ def write_deliveries(
         [(seq, each.body, day_of(each.webhook_id)) for seq, each in new],
     )
     waiting.put(cursor, new)
-    _write_spans(cursor, "delivery", (each.created_ms for each in deliveries), last_seq)
-    _note(cursor, _NOTE_DAYS, "delivery", days, last_seq)
+    instants = [each.created_ms for each in deliveries]
+    _write_spans(cursor, "delivery", instants, last_seq, _DAYS, days)
     changes["last delivery"] += len(deliveries)
     changes["deliveries_pending"] += len(new)
 
@@ -231,30 +231,31 @@ def _new(cursor: Any, table: str, rows: Sequence[Any], last_seq: int) -> Sequenc
     return [row for seq, row in enumerate(rows, last_seq + 1) if seq in there]
 
 
-def _write_spans(cursor: Any, table: str, instants: Iterable[int], last_seq: int) -> None:
-    """Widen the stretches that rows went into; too wide is only slower, too narrow is wrong."""
-    spans: dict[int, tuple[int, int]] = {}
-    for seq, at_ms in enumerate(instants, last_seq + 1):
-        low, high = spans.get(seq >> STRETCH_BITS, (at_ms, at_ms))
-        spans[seq >> STRETCH_BITS] = min(low, at_ms), max(high, at_ms)
-    cursor.executemany(
-        _UPSERT_SPAN, [(table, stretch, low, high) for stretch, (low, high) in spans.items()]
-    )
-
-
-def _note(
-    cursor: Any, statement: str, table: str, places: Sequence[str | int], last_seq: int
+def _write_spans(
+    cursor: Any,
+    table: str,
+    instants: Sequence[int],
+    last_seq: int,
+    divided: str,
+    places: Sequence[str | int],
 ) -> None:
-    """Note between which ids or days the stretches lie, where it is asked for (`stretches`)."""
-    if not getattr(cursor, "divides", False):
-        return
+    """Widen the stretches that rows went into; too wide is only slower, too narrow is wrong.
+
+    Where history is divided, also the ids or days that it is divided by (`stretches`).
+    """
+    spans = []
     start = 0
-    while start < len(places):
+    while start < len(instants):
         stretch = (last_seq + 1 + start) >> STRETCH_BITS
         end = ((stretch + 1) << STRETCH_BITS) - last_seq - 1
-        there = places[start:end]
-        cursor.execute(statement, (min(there), max(there), table, stretch))
+        when, where = instants[start:end], places[start:end]
+        spans.append((table, stretch, min(when), max(when), min(where), max(where)))
         start = end
+    if not getattr(cursor, "divides", False):
+        cursor.executemany(_UPSERT_SPAN, [span[:4] for span in spans])
+        return
+    for span in spans:
+        cursor.execute(divided, span)
 
 
 def write_dead_letters(
