@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -29,6 +30,15 @@ DESCRIPTORS = Path("/proc/self/fd")
 MOST_LEFT = 24
 """A server or Spark that the session keeps counts in the module that asks for it first."""
 GIVEN_BACK_S = 30.0
+
+
+def pytest_configure() -> None:
+    """Let what tests start be interrupted, also when a shell began them in the background.
+
+    Such a shell has them ignore SIGINT, and every process below would inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

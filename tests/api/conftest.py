@@ -29,6 +29,8 @@ from tests.ready_database import lay_out
 
 ADMIN = "gt_test_admin_key"
 NATS = "nats://callout:secret@127.0.0.1:4222"
+PATIENT = Limits(callers=CallerLimits(rate_per_s=1e6, wrong_keys=1_000_000))
+"""For tests that ask faster than a key may."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -163,10 +165,9 @@ def api(api_with: Callable[..., Api]) -> Api:
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An application that many tests share: for requests that change nothing, and many of them."""
     folder = tmp_path_factory.mktemp("lasting")
-    patient = Limits(callers=CallerLimits(rate_per_s=1e6, wrong_keys=1_000_000))
     with (
         running_services(folder) as services,
-        running_api(replace(services, limits=patient)) as running,
+        running_api(replace(services, limits=PATIENT)) as running,
     ):
         yield running
     drop_in(folder)

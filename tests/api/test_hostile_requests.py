@@ -7,6 +7,7 @@ import itertools
 import random
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from geotarget.api.app import table
 from geotarget.api.limits import HttpLimits
 from geotarget.api.route import MOST_PARAMETERS, Row
 from geotarget.api.services import Limits
-from tests.api.conftest import ADMIN, running_services
+from tests.api.conftest import ADMIN, PATIENT, running_services
 from tests.api.sockets import Door, open_door, request
 
 READ_S = 2.0
@@ -166,7 +167,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     folder = tmp_path_factory.mktemp("hostile")
     with (
         running_services(folder) as services,
-        open_door(services, HttpLimits(read_s=READ_S)) as door,
+        open_door(replace(services, limits=PATIENT), HttpLimits(read_s=READ_S)) as door,
     ):
         yield door
 
