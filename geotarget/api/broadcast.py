@@ -94,8 +94,8 @@ class Broadcast:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._tell(end))
         try:
-            missed, _ = await run_in_threadpool(self._store.moments_after, place)
-            for event in events(missed, end):
+            missed, seen = await run_in_threadpool(self._store.moments_after, place)
+            for event in events(missed, seen):  # what came since `end` as well
                 yield event
             while True:
                 try:

@@ -117,6 +117,21 @@ def test_what_happens_is_told_to_all(kept: Store) -> None:
     asyncio.run(case())
 
 
+def test_what_came_while_it_joined_carries_its_own_place(kept: Store) -> None:
+    """A listener that breaks off there goes on behind it, and does not hear it twice."""
+
+    async def case() -> None:
+        listener = Broadcast(kept, None).listen(None)
+        await anext(listener)  # it has looked where the end is, and not yet what it missed
+        await asyncio.to_thread(write, kept, 7)
+        heard = [await anext(listener) for _ in range(2)]
+        end = kept.feed_end()
+        assert heard[1].startswith(f"id: {end.transition}-{end.decision}\n".encode())
+        await listener.aclose()  # type: ignore[attr-defined] # an async generator
+
+    asyncio.run(case())
+
+
 def test_a_slow_listener_loses_the_oldest(kept: Store) -> None:
     """What waits for it is bounded; the others don't notice."""
 
