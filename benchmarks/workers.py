@@ -350,7 +350,7 @@ def main() -> None:
             workers.append(by_workers(server, count, rate, 5_000 if smoke else 25 * rate))
         print(workers[-1])
     if not smoke:
-        keep(RESULTS, devices=devices, workers=workers)
+        keep(RESULTS, devices=devices, runs=runs, workers=workers)
         PAGE.write_text(written(PAGE.read_text(), json.loads(RESULTS.read_text())))
 
 

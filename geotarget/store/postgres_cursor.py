@@ -51,26 +51,26 @@ class PostgresCursor:
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._cursor = connection.cursor(binary=True)
-        self._idle = False
+        self._nothing_sent = False
 
     @property
     def rowcount(self) -> int:
         """How many rows the last statement changed or found."""
-        return 0 if self._idle else self._cursor.rowcount
+        return 0 if self._nothing_sent else self._cursor.rowcount
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Self:
         """Execute one statement."""
         text, numbered = to_postgres(statement)
         given = {f"p{at}": value for at, value in enumerate(values, 1)} if numbered else values
-        self._idle = False
+        self._nothing_sent = False
         self._cursor.execute(text, given)
         return self
 
     def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> Self:
         """Execute one statement for all rows; for none, nothing is sent and nothing found."""
         listed = rows if isinstance(rows, list) else list(rows)
-        self._idle = not listed
-        if self._idle:
+        self._nothing_sent = not listed
+        if self._nothing_sent:
             return self
         whole = bulk(statement)
         if whole is not None and _named_once(whole, listed):
@@ -87,18 +87,18 @@ class PostgresCursor:
 
     def fetchone(self) -> Any:
         """Return the next row, or None."""
-        return None if self._idle else self._cursor.fetchone()
+        return None if self._nothing_sent else self._cursor.fetchone()
 
     def fetchmany(self, size: int) -> list[Any]:
         """Return the next rows, at most so many; all of them are here already."""
-        return [] if self._idle else self._cursor.fetchmany(size)
+        return [] if self._nothing_sent else self._cursor.fetchmany(size)
 
     def fetchall(self) -> list[Any]:
         """Return all rows that are left."""
-        return [] if self._idle else self._cursor.fetchall()
+        return [] if self._nothing_sent else self._cursor.fetchall()
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(() if self._idle else self._cursor)
+        return iter(() if self._nothing_sent else self._cursor)
 
     def close(self) -> None:
         """Free what the last statement holds."""

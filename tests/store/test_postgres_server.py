@@ -20,6 +20,7 @@ from geotarget.errors import StoreError
 from geotarget.runtime.slot_keeper import LEASE_S
 from geotarget.store import Store, current_revision, migrate, shown_url
 from geotarget.store.postgres import FROZEN_S, TURN_FROZEN_S, PostgresDatabase
+from geotarget.store.postgres_cursor import PostgresCursor
 from tests.postgres_server import SECRET_KEY, PostgresServer, programs
 
 DEADLINE_S = 60
@@ -210,6 +211,19 @@ def let_in_by_password(server: PostgresServer) -> None:
         connection.execute(f"CREATE ROLE till LOGIN PASSWORD '{PASSWORD}'")
         connection.execute("CREATE DATABASE till OWNER till")
         connection.execute("SELECT pg_reload_conf()")
+
+
+def test_no_rows_are_no_statement(url: str) -> None:
+    """What was found before is not taken for the answer, and the next statement has its own."""
+    with psycopg.connect(url) as connection:
+        cursor = PostgresCursor(connection)
+        cursor.execute("SELECT generate_series(1, 3)")
+        cursor.executemany("DELETE FROM a_table_that_is_nowhere WHERE id = ?", [])
+        assert (0, None, [], []) == (
+            cursor.rowcount, cursor.fetchone(), cursor.fetchmany(2), list(cursor)
+        )  # fmt: skip
+        assert 2 == cursor.execute("SELECT generate_series(1, 2)").rowcount
+        assert [(1,), (2,)] == cursor.fetchall()
 
 
 def test_what_is_wrong_with_a_url_is_told_without_its_password(server: PostgresServer) -> None:
