@@ -11,6 +11,7 @@ end: a shorter record of an earlier version is read with zeros for what it lacks
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Sequence
 from itertools import repeat
 from typing import Any
@@ -83,6 +84,9 @@ MEMBER = np.dtype(
 
 Records = NDArray[Any]
 
+NOBODY_MS = np.iinfo(np.int64).max
+"""Until when the clock changes nothing about a slot that holds no membership."""
+
 
 @njit()
 def _gather(
@@ -109,6 +113,12 @@ class LiveState:
     """Device records and memberships of the devices that this process owns.
 
     Not safe for use from several threads: one writer, as the rules demand.
+
+    Attributes
+    ----------
+    quiet_ms
+        Of each slot: up to and with this instant the clock alone changes nothing about the
+        membership as it is, `timers` found; 0 where nobody has looked since it was changed.
     """
 
     def __init__(self) -> None:
@@ -120,6 +130,8 @@ class LiveState:
         self.members: Records = np.zeros(1024, MEMBER)
         self._owner: IntArray = np.full(1024, -1, np.int64)
         self._following: IntArray = np.full(1024, -1, np.int64)
+        self.quiet_ms: IntArray = np.full(1024, NOBODY_MS, np.int64)
+        self._quiet_by: tuple[object, ...] = ()
         self._free = list(range(1023, -1, -1))
 
     def __len__(self) -> int:
@@ -198,14 +210,20 @@ class LiveState:
             self.members = np.concatenate([self.members, np.zeros_like(self.members)])
             self._owner = np.concatenate([self._owner, np.full(size, -1, np.int64)])
             self._following = np.concatenate([self._following, np.full(size, -1, np.int64)])
+            self.quiet_ms = np.concatenate([self.quiet_ms, np.full(size, NOBODY_MS, np.int64)])
             self._free.extend(range(2 * size - 1, size - 1, -1))
         slot = self._free.pop()
         self.zone_ids[int(record["zone"])] = zone
-        self.members[slot] = record
+        self.replace(slot, record)
         self._owner[slot] = row
         self._following[slot] = self._heads[row]
         self._heads[row] = slot
         return slot
+
+    def replace(self, slot: int, record: np.void) -> None:
+        """Write the record of a membership."""
+        self.members[slot] = record
+        self.quiet_ms[slot] = 0
 
     def remove(self, slot: int) -> None:
         """Take a membership out."""
@@ -220,6 +238,7 @@ class LiveState:
             self._following[before] = after
         self._owner[slot] = -1
         self._following[slot] = -1
+        self.quiet_ms[slot] = NOBODY_MS
         self._free.append(slot)
 
     def adopt(
@@ -242,6 +261,23 @@ class LiveState:
     def occupied(self) -> tuple[IntArray, IntArray]:
         """Return (rows, slots) of every membership."""
         slots = np.flatnonzero(self._owner >= 0)
+        return self._owner[slots], slots
+
+    def awake(self, now_ms: int, *by: object) -> tuple[IntArray, IntArray]:
+        """Return (rows, slots) of the memberships of which `quiet_ms` doesn't say enough.
+
+        Parameters
+        ----------
+        now_ms
+            The instant that counts, Unix milliseconds.
+        by
+            What `quiet_ms` is reckoned by. Where this is not what it was the last time, nothing
+            of it holds any more.
+        """
+        if len(by) != len(self._quiet_by) or any(map(operator.is_not, by, self._quiet_by)):
+            self.quiet_ms[self._owner >= 0] = 0
+            self._quiet_by = by
+        slots = np.flatnonzero(self.quiet_ms < now_ms)
         return self._owner[slots], slots
 
 

@@ -81,7 +81,7 @@ class Step:
             if slot < 0:
                 state.insert(row, record, zone)
             else:
-                state.members[slot] = record
+                state.replace(slot, record)
 
     def member_rows(self, state: LiveState) -> list[MemberRow]:
         """Return the changed memberships as the store keeps them."""

@@ -3,8 +3,8 @@
 The clock does to all memberships what the walk does before every fix, with the same function, so
 it never says anything that the next fix would not have said with the same time and the same id.
 Devices with suspects in waiting are left alone: what they mean is not known yet. Nearly all
-memberships have nothing to wait for, and one look at each, where it lies, has to do: 4 ms for
-200,000, where gathering them first took 28.
+memberships have nothing to wait for, so who is looked at is told until when he need not be again:
+for half a million 0.2 ms, where a look at each every second took 20.
 """
 
 from __future__ import annotations
@@ -23,72 +23,47 @@ from geotarget.engine.verdicts import RAW
 from geotarget.engine.zone_table import ZoneTable
 from geotarget.model import IntArray
 
-_NEVER_S = 1 << 40
-"""No stay is as long."""
-
-
-@njit()
-def _lapses(device: Any, member: Any, now_ms: int, rules: Any) -> Any:
-    """Tell whether a device was silent for so long that it is forgotten, or an entry is settled."""
-    if member["phase"] == ENTERING and now_ms > member["mark_ms"] + waiting_ms(device, rules):
-        return True
-    return now_ms - device["last_ms"] > 1000.0 * rules["forget_s"]
-
-
-@njit()
-def _candidates(
-    devices: Records,
-    members: Records,
-    rows: IntArray,
-    slots: IntArray,
-    shortest_s: int,
-    longest_s: int,
-    now_ms: int,
-    rules: Any,
-) -> IntArray:
-    """Return which memberships `_due` is to be asked about: never too few, whatever their zone."""
-    found = np.empty(rows.size, np.int64)
-    count = 0
-    for t in range(rows.size):
-        device = devices[rows[t]]
-        member = members[slots[t]]
-        due = _lapses(device, member, now_ms, rules)
-        if member["phase"] == INSIDE and member["dwelled_s"] < longest_s:
-            due = due or member["since_ms"] + 1000 * shortest_s <= now_ms
-        if due:
-            found[count] = t
-            count += 1
-    return found[:count]
-
 
 @njit()
 def _due(
     devices: Records,
-    tracks: Records,
-    row_of: IntArray,
+    members: Records,
+    quiet_ms: IntArray,
+    rows: IntArray,
+    slots: IntArray,
     zone_of: IntArray,
     zones: Records,
     thresholds: IntArray,
     now_ms: int,
     rules: Any,
 ) -> IntArray:
-    """Return which memberships something may happen to by `now_ms`: cheap, and never too few."""
-    found = np.empty(row_of.size, np.int64)
+    """Return which memberships something may happen to by `now_ms`: cheap, and never too few.
+
+    Of the others it notes until when nothing will, as long as no fix changes them: the last fix of
+    a device only ever gets later, and with it all that is reckoned from it. How long an entry may
+    wait is not like that, so entries are looked at each time.
+    """
+    found = np.empty(rows.size, np.int64)
     count = 0
-    for t in range(row_of.size):
-        device = devices[row_of[t]]
-        track = tracks[t]
-        if device["suspects"] > 0 or now_ms <= device["last_ms"]:
+    for t in range(rows.size):
+        device = devices[rows[t]]
+        if device["suspects"] > 0:
             continue
-        due = _lapses(device, track, now_ms, rules)
-        if track["phase"] == INSIDE:
+        member = members[slots[t]]
+        quiet = int(device["last_ms"] + 1000.0 * rules["forget_s"])
+        if member["phase"] == INSIDE:
             zone = zones[zone_of[t]]
             for k in range(zone["first"], zone["last"]):
-                if track["dwelled_s"] < thresholds[k]:
-                    due = due or track["since_ms"] + 1000 * thresholds[k] <= now_ms
-        if due:
+                if member["dwelled_s"] < thresholds[k]:
+                    quiet = min(quiet, member["since_ms"] + 1000 * thresholds[k] - 1)
+        if member["phase"] == ENTERING:
+            quiet = min(quiet, int(member["mark_ms"] + waiting_ms(device, rules)))
+        quiet = max(quiet, device["last_ms"])
+        if quiet < now_ms:
             found[count] = t
             count += 1
+        elif member["phase"] != ENTERING:
+            quiet_ms[slots[t]] = quiet
     return found[:count]
 
 
@@ -162,7 +137,7 @@ def settle(state: LiveState, table: ZoneTable, rules: Rules, now_ms: int) -> Ste
     Parameters
     ----------
     state
-        What is known; nothing of it is changed.
+        What is known; nothing of it is changed but `LiveState.quiet_ms`.
     table
         The zones, with their dwell thresholds.
     rules
@@ -177,19 +152,16 @@ def settle(state: LiveState, table: ZoneTable, rules: Rules, now_ms: int) -> Ste
         With transitions and memberships only.
     """
     figures = rules.record()
-    rows, slots = state.occupied()
-    shortest_s = int(table.thresholds.min(initial=_NEVER_S))
-    longest_s = int(table.thresholds.max(initial=0))
-    asked = _candidates(
-        state.devices, state.members, rows, slots, shortest_s, longest_s, now_ms, figures
-    )
-    rows, slots = rows[asked], slots[asked]
+    rows, slots = state.awake(now_ms, table, rules)
     zones = table.positions(state.members["zone"][slots])
     known = zones >= 0
     rows, slots, zones = rows[known], slots[known], zones[known]
+    due = _due(
+        state.devices, state.members, state.quiet_ms, rows, slots, zones,
+        table.zones, table.thresholds, now_ms, figures,
+    )  # fmt: skip
+    rows, slots, zones = rows[due], slots[due], zones[due]
     tracks = state.members[slots]
-    due = _due(state.devices, tracks, rows, zones, table.zones, table.thresholds, now_ms, figures)
-    rows, slots, zones, tracks = rows[due], slots[due], zones[due], tracks[due]
     before = tracks.copy()
     most = int((table.zones["last"] - table.zones["first"]).max(initial=0))
     events = np.empty(len(due) * (1 + most), EVENT)

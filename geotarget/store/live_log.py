@@ -18,7 +18,7 @@ and server together; with logs of eight rows, where every state was folded, it w
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -61,14 +61,19 @@ ON CONFLICT (device, zone) DO UPDATE SET
 """
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Entry:
-    """What one row of the log is about, without the states."""
+    """What one row of the log is about, without the states; each device once.
+
+    `alive` counts those of its devices of which the log has nothing newer: nearly always it is 0
+    when an entry is old enough to go, and none of them needs to be looked up again.
+    """
 
     seq: int
     devices: Sequence[str]
     pairs: Sequence[Pair]
     bytes: int
+    alive: int = 0
 
 
 @dataclass(slots=True)
@@ -130,7 +135,7 @@ class LiveLog:
 
     def _forget(self) -> None:
         self._entries: deque[Entry] = deque()
-        self._last_device: dict[str, int] = {}
+        self._last_device: dict[str, Entry] = {}
         self._last_pair: dict[Pair, int] = {}
         self._bytes = 0
         self._last_seq = 0
@@ -223,7 +228,13 @@ class LiveLog:
         self._entries.append(entry)
         self._bytes += entry.bytes
         self._last_seq = entry.seq
-        self._last_device.update(dict.fromkeys(entry.devices, entry.seq))
+        last = self._last_device
+        before = Counter(map(last.get, entry.devices))
+        last.update(dict.fromkeys(entry.devices, entry))
+        entry.alive = len(entry.devices)
+        for each, count in before.items():
+            if each is not None:
+                each.alive -= count
         self._last_pair.update(dict.fromkeys(entry.pairs, entry.seq))
 
     def _fold(self, cursor: Any) -> Append:
@@ -259,10 +270,13 @@ class LiveLog:
 
     def _alive(self, entry: Entry) -> _Alive:
         """Return what the log has nothing newer of."""
-        last = map(self._last_device.__getitem__, entry.devices)
-        devices = [at for at, seq in enumerate(last) if seq == entry.seq]
-        newest = self._last_pair
-        return _Alive(entry, devices, {pair for pair in entry.pairs if newest[pair] == entry.seq})
+        devices: Sequence[int] = ()
+        if entry.alive:
+            last = map(self._last_device.__getitem__, entry.devices)
+            devices = [at for at, newest in enumerate(last) if newest is entry]
+        last_pair = self._last_pair
+        pairs = {pair for pair in entry.pairs if last_pair[pair] == entry.seq}
+        return _Alive(entry, devices, pairs)
 
     def _fold_devices(self, cursor: Any, entries: Sequence[_Alive], done: Append) -> None:
         rows = []

@@ -287,6 +287,33 @@ def test_a_clock_or_an_edit_that_fails_changes_nothing(what: str) -> None:
     assert before == engine.phases()
 
 
+def test_the_clock_asks_anew_whom_it_has_to() -> None:
+    """Who is left alone until an instant that was reckoned before would have said nothing."""
+    said = left_alone = 0
+    for seed in range(40):
+        zones, pings = town(seed)
+        told, asked = (
+            Engine(zones, thresholds_s={zone.id: THRESHOLDS for zone in zones}) for _ in range(2)
+        )
+        random = np.random.default_rng(seed)
+        for at in range(0, len(pings), 7):
+            some = pings[at : at + 7]
+            assert told.pings(some) == asked.pings(some)
+            for later_s in sorted(random.uniform(-60, 90, 3).tolist()):
+                now_ms = some[-1].ts_ms + int(1000 * later_s)
+                asked.state.awake(0, object())  # what was reckoned counts no longer
+                awake, _ = told.state.awake(now_ms, told.table, told.rules)
+                left_alone += told.state.memberships - len(awake)
+                happened = told.clock(now_ms)
+                assert happened == asked.clock(now_ms)
+                said += len(happened)
+            assert told.phases() == asked.phases()
+        end_ms = pings[-1].ts_ms + SETTLED_MS
+        assert told.clock(end_ms) == asked.clock(end_ms)
+    assert said > 100
+    assert left_alone > 1_000
+
+
 def test_members_of_many_devices_are_kept_apart() -> None:
     """The slot pool grows, is reused, and never mixes devices up."""
     state = LiveState()
