@@ -5,7 +5,8 @@ and cells without any need not be looked at, and a cell with a few need not be s
 more than the comparisons it saves. Counts belong to cells of the table (`covering`); a smaller cell
 is taken to have its share of them.
 
-Costs: 2 ns a ping, 0.2 ms for the table.
+Costs: 2 ns a ping, 0.2 ms for the table; to leave out pings far west and east of all zones
+(`Columns`) 2 ns more, but only where they are most.
 """
 
 from __future__ import annotations
@@ -138,6 +139,29 @@ class Columns:
     def _rows(self, lng: FloatArray) -> IntArray:
         rows = np.empty(len(lng), np.int64)
         return rows[: _in_columns(fixed(lng), self.west, self.scale, self.touched, rows)]
+
+
+def corners(box: FloatArray) -> tuple[FloatArray, FloatArray, bool]:
+    """Return west and south of boxes, and whether all are single points within +-180 and +-90.
+
+    Examples
+    --------
+    >>> corners(np.array([[1.0, 2, 1, 2], [3, 4, 3, 5]]))
+    (array([1., 3.]), array([2., 4.]), False)
+    """
+    x, y = np.empty((2, len(box)))
+    return x, y, bool(_corners(fixed(box), x, y))
+
+
+@njit(cache=True, nogil=True)
+def _corners(box: FloatArray, x: FloatArray, y: FloatArray) -> bool:
+    fits = True
+    for i in range(len(box)):
+        x[i] = box[i, 0]
+        y[i] = box[i, 1]
+        fits &= (box[i, 0] == box[i, 2]) & (box[i, 1] == box[i, 3])
+        fits &= (abs(box[i, 0]) <= 180.0) & (abs(box[i, 1]) <= 90.0)
+    return fits
 
 
 @njit(cache=True, nogil=True)

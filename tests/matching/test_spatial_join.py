@@ -312,6 +312,23 @@ def test_zones_that_can_not_be_matched_are_named_by_row() -> None:
     ] == [str(problem) for problem in caught.value.problems]
 
 
+@pytest.mark.parametrize("how", HOWS)
+def test_whatever_is_in_one_place_is_a_point(how: str) -> None:
+    """As for GeoPandas: a multipoint of one point, a line that goes nowhere, on an outline too."""
+    zones = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)], crs=4326)
+    places = [
+        shape
+        for x in (0.5, 1.0, 1.5)
+        for shape in (
+            shapely.MultiPoint([(x, 0.5), (x, 0.5)]),
+            shapely.LineString([(x, 0.5), (x, 0.5)]),
+            shapely.GeometryCollection([shapely.Point(x, 0.5)]),
+        )
+    ]
+    points = gpd.GeoDataFrame({"who": range(9)}, geometry=places, crs=4326)
+    assert 6 == len(assert_as_geopandas(points, zones, how=how).dropna())
+
+
 def test_points_that_are_no_points_are_named() -> None:
     """A line among the points is refused with its row."""
     zones = frame_of_zones()
