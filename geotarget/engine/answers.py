@@ -5,20 +5,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geotarget.engine.coordinates import check_range, coordinates
 from geotarget.engine.layer import Layer
 from geotarget.engine.merging import merged
-from geotarget.errors import InvalidInput, InvalidPing, NotFound, Problem
+from geotarget.engine.plane import PART, in_parts
+from geotarget.errors import InvalidPing, NotFound, Problem
 from geotarget.model import FloatArray, IntArray
-
-PART = 16_384
-"""Pings from which a thread of its own is worth its while."""
 
 
 class Answers:
@@ -67,7 +62,7 @@ class Answers:
             `threads` is not a positive number.
         """
         x, y = coordinates(lng, lat)
-        pairs = self._pairs(x, y) if threads == 1 else self._pairs_in_threads(x, y, threads)
+        pairs = in_parts(self._pairs, x, y, threads)
         if pairs is None:
             check_range(x, y)
             raise AssertionError  # pragma: no cover - the kernel and the check agree
@@ -83,23 +78,6 @@ class Answers:
                 return None
             pairs = found if pairs is None else merged(found, pairs)
         return pairs
-
-    def _pairs_in_threads(self, x: FloatArray, y: FloatArray, threads: int) -> IntArray | None:
-        if threads < 1:
-            raise InvalidInput(Problem("threads", str(threads), "must be at least 1"))
-        parts = max(min(threads, len(x) // PART), 1)
-        ends = [len(x) * i // parts for i in range(parts + 1)]
-        found: list[IntArray] = []
-        with ThreadPoolExecutor(parts) as pool:
-            slices = [slice(begin, end) for begin, end in pairwise(ends)]
-            for part, pairs in zip(
-                slices, pool.map(lambda each: self._pairs(x[each], y[each]), slices), strict=True
-            ):
-                if pairs is None:
-                    return None
-                pairs[0] += part.start
-                found.append(pairs)
-        return np.concatenate(found, axis=1)
 
     def signed_distance(self, *, lng: ArrayLike, lat: ArrayLike, zone: ArrayLike) -> FloatArray:
         """Return metres from each ping to the boundary of its zone, positive inside.

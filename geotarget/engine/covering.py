@@ -12,19 +12,16 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from geotarget.engine.asked import ANYWHERE, Asked
 from geotarget.engine.discs import discs_of
 from geotarget.engine.ellipsoid import fixed
-from geotarget.engine.grid import FINEST, ORIGIN, STEPS, LinkArray
+from geotarget.engine.grid import LinkArray, root, table_of
 from geotarget.engine.shapes import Shapes
 from geotarget.engine.trie import METRES_A_DEGREE, build
 from geotarget.model import FloatArray, IntArray
 
 PADDING = 1
 """Words after the last record: a query reads on where an entry has no first vertex."""
-
-_TABLE_LEAST = 4096
-_TABLE_MOST = 65536
-_START_MOST = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +53,17 @@ class Covering:
             object.__setattr__(self, field.name, fixed(getattr(self, field.name)))
 
     @classmethod
-    def of(cls, shapes: Shapes) -> Covering:
-        """Cover the shapes of zones."""
+    def of(cls, shapes: Shapes, asked: Asked | None = None) -> Covering:
+        """Cover the shapes of zones.
+
+        Parameters
+        ----------
+        shapes
+            Of the zones.
+        asked
+            The only pings that will be looked up, if they are known: the trie is then no finer
+            than they need. Not for circles.
+        """
         circles = np.flatnonzero(~np.isnan(shapes.radius_m))
         discs = discs_of(
             lng=shapes.lng[circles], lat=shapes.lat[circles], radius_m=shapes.radius_m[circles]
@@ -65,7 +71,12 @@ class Covering:
         row = np.full(len(shapes), -1, np.int64)
         row[circles] = np.arange(len(circles))
         box = shapes.box
-        frame, start = _frame(_extent(shapes, box), len(shapes.xy) + 64 * len(circles))
+        if asked is None:
+            extent = _extent(shapes, box)
+            start = root(extent)
+            frame = table_of(extent, start, (len(shapes.xy) + 64 * len(circles)) // 4)
+        else:
+            start, frame = asked.start, asked.frame
         table = np.zeros(frame[3] * frame[4], np.int32)
         nodes, records = build(
             shapes.xy.reshape(-1),
@@ -77,6 +88,7 @@ class Covering:
             table,
             frame,
             start,
+            ANYWHERE if asked is None else asked.counts,
         )
         padding = np.zeros(PADDING, np.int32)
         return cls(frame, table, nodes.copy(), np.append(records, padding), discs)
@@ -101,26 +113,3 @@ def _extent(shapes: Shapes, box: FloatArray) -> FloatArray:
     if west < -180 or east > 180:
         west, east = -180.0, 180.0
     return np.array([west, max(south, -90.0), east, min(north, 90.0)])
-
-
-def _frame(extent: FloatArray, vertices: int) -> tuple[IntArray, IntArray]:
-    """Return the table's frame, and the cell of a level that holds everything."""
-    steps = (np.floor(extent * STEPS).astype(np.int64) + ORIGIN).tolist()
-    west, south, east, north = steps
-
-    def span(level: int) -> tuple[int, int]:
-        shift = FINEST - level
-        return (east >> shift) - (west >> shift) + 1, (north >> shift) - (south >> shift) + 1
-
-    start = 0
-    while start < _START_MOST and span(start + 1) == (1, 1):
-        start += 1
-    most = min(max(vertices // 4, _TABLE_LEAST), _TABLE_MOST)
-    level = start + 1
-    while level < FINEST - 2 and span(level + 1)[0] * span(level + 1)[1] <= most:
-        level += 1
-    columns, rows = span(level)
-    shift = FINEST - level
-    frame = np.array([level, west >> shift, south >> shift, columns, rows], np.int64)
-    shift = FINEST - start
-    return frame, np.array([start, west >> shift, south >> shift], np.int64)

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from geotarget.engine.compiled import njit
 from geotarget.engine.predicates import orientation
+from geotarget.model import FloatArray, IntArray
 
 LinkArray = NDArray[np.int32]
 
@@ -50,6 +51,48 @@ WORLD = 512.0
 
 BLOCK = 256
 """Pings that go through the stages of a query together: what fits the second cache."""
+
+
+TABLE_LEAST = 4096
+TABLE_MOST = 65536
+_START_MOST = 20
+
+
+def root(extent: FloatArray) -> IntArray:
+    """Return level, column and row of the smallest cell that holds a box."""
+    level = 0
+    while level < _START_MOST and _span(extent, level + 1)[2:] == (1, 1):
+        level += 1
+    return np.array([level, *_span(extent, level)[:2]], np.int64)
+
+
+def table_of(extent: FloatArray, start: IntArray, cells: int) -> IntArray:
+    """Return the frame of a table over a box: level, first column and row, columns, rows.
+
+    Parameters
+    ----------
+    extent
+        West, south, east and north of the box, degrees.
+    start
+        The cell above it, see `root`.
+    cells
+        How many are wished for.
+    """
+    most = min(max(cells, TABLE_LEAST), TABLE_MOST)
+    level = int(start[0]) + 1
+    while level < FINEST - 2:
+        _, _, columns, rows = _span(extent, level + 1)
+        if columns * rows > most:
+            break
+        level += 1
+    return np.array([level, *_span(extent, level)], np.int64)
+
+
+def _span(extent: FloatArray, level: int) -> tuple[int, int, int, int]:
+    """Return the first column and row of a level that a box touches, and how many of each."""
+    steps = np.floor(extent * STEPS).astype(np.int64) + ORIGIN
+    west, south, east, north = (steps >> (FINEST - level)).tolist()
+    return west, south, east - west + 1, north - south + 1
 
 
 @njit(cache=True, nogil=True)

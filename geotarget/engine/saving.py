@@ -107,7 +107,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Layer, StoredZones]:
     )
     _check(path, shapes, covering, outlines)
     place = np.arange(len(zones), dtype=np.int32)
-    return Layer(zones, shapes, covering, outlines, place, LaterFacts(zones)), zones
+    return Layer(shapes, covering, place, zones, outlines, LaterFacts(zones)), zones
 
 
 def _check(

@@ -7,7 +7,7 @@ seconds for 100,000 zones of 30 vertices.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -79,25 +79,37 @@ class Shapes:
             [np.nan if zone.radius_m is None else zone.radius_m for zone in zones], np.float64
         )
         _check(zones, geometry, radius)
+        shapes = cls._arranged(geometry, radius)
+        _check_bounds(shapes, lambda row: f"zone {zones[row].id!r}")
+        return shapes
+
+    @classmethod
+    def of_polygons(cls, geometry: NDArray[np.object_], path: Callable[[int], str]) -> Shapes:
+        """Read polygons and multipolygons that are in range, none empty; problems name a path."""
+        shapes = cls._arranged(geometry, np.full(len(geometry), np.nan))
+        _check_bounds(shapes, path)
+        return shapes
+
+    @classmethod
+    def _arranged(cls, geometry: NDArray[np.object_], radius: FloatArray) -> Shapes:
+        """Put rings one after the other; the geometries with a radius are centres."""
         circle = ~np.isnan(radius)
-        centre = np.full((len(zones), 2), np.nan)
+        centre = np.full((len(geometry), 2), np.nan)
         centre[circle] = shapely.get_coordinates(geometry[circle])
 
         flat = np.flatnonzero(~circle)
         parts, owner = shapely.get_parts(geometry[flat], return_index=True)
         rings, ring_part = shapely.get_rings(parts, return_index=True)
         xy = shapely.get_coordinates(rings)
-        shapes = cls(
+        return cls(
             xy,
             starts(shapely.get_num_coordinates(rings)),
             starts(np.bincount(ring_part, minlength=len(parts))),
-            starts(np.bincount(flat[owner], minlength=len(zones))),
+            starts(np.bincount(flat[owner], minlength=len(geometry))),
             np.ascontiguousarray(centre[:, 0]),
             np.ascontiguousarray(centre[:, 1]),
             radius,
         )
-        shapes._check_bounds(zones)
-        return shapes
 
     def __len__(self) -> int:
         return len(self.radius_m)
@@ -117,25 +129,6 @@ class Shapes:
     def nbytes(self) -> int:
         """Size of all columns."""
         return sum(int(getattr(self, field.name).nbytes) for field in fields(self))
-
-    def _check_bounds(self, zones: Sequence[Zone]) -> None:
-        for name, found, most in (
-            ("zones", len(self), MOST_ZONES),
-            ("vertices", len(self.xy), MOST_VERTICES),
-        ):
-            if found > most:
-                raise InvalidZone(Problem(name, f"{found:,}", f"an index holds at most {most:,}"))
-        tiny = (np.abs(self.xy) < LEAST_COORDINATE) & (self.xy != 0)
-        if tiny.any():
-            vertex = np.flatnonzero(tiny.any(axis=1))
-            rows = np.searchsorted(self.ring[self.part[self.zone]], vertex, side="right") - 1
-            reason = f"a coordinate that is not 0 must be at least {LEAST_COORDINATE:g} degrees"
-            raise InvalidZone(
-                *(
-                    Problem(f"zone {zones[row].id!r}", str(self.xy[at].tolist()), reason)
-                    for row, at in zip(rows.tolist(), vertex.tolist(), strict=True)
-                )
-            )
 
 
 def _check(zones: Sequence[Zone], geometry: NDArray[np.object_], radius: FloatArray) -> None:
@@ -162,3 +155,23 @@ def _check(zones: Sequence[Zone], geometry: NDArray[np.object_], radius: FloatAr
     ]
     if problems:
         raise InvalidZone(*problems)
+
+
+def _check_bounds(shapes: Shapes, path: Callable[[int], str]) -> None:
+    for name, found, most in (
+        ("zones", len(shapes), MOST_ZONES),
+        ("vertices", len(shapes.xy), MOST_VERTICES),
+    ):
+        if found > most:
+            raise InvalidZone(Problem(name, f"{found:,}", f"an index holds at most {most:,}"))
+    tiny = (np.abs(shapes.xy) < LEAST_COORDINATE) & (shapes.xy != 0)
+    if tiny.any():
+        vertex = np.flatnonzero(tiny.any(axis=1))
+        rows = np.searchsorted(shapes.ring[shapes.part[shapes.zone]], vertex, side="right") - 1
+        reason = f"a coordinate that is not 0 must be at least {LEAST_COORDINATE:g} degrees"
+        raise InvalidZone(
+            *(
+                Problem(path(row), str(shapes.xy[at].tolist()), reason)
+                for row, at in zip(rows.tolist(), vertex.tolist(), strict=True)
+            )
+        )

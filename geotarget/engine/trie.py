@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from geotarget.engine.asked import expected
 from geotarget.engine.compiled import njit
 from geotarget.engine.discs import INSIDE, OUTSIDE, disc_and_cell
 from geotarget.engine.grid import FINEST, WORLD, LinkArray, crossing
@@ -31,6 +32,9 @@ CROWD = 3
 
 SHORT = 0.5
 """Edges below this share of a cell's side would be spread by splitting it."""
+
+FEW = 16
+"""A cell in which fewer pings are expected is not split, where it is known what will be asked."""
 
 DENSE = 64
 SPREAD = 64
@@ -233,8 +237,11 @@ def build(
     table: LinkArray,
     frame: IntArray,
     start: IntArray,
+    asked: IntArray,
 ) -> tuple[LinkArray, LinkArray]:
     """Fill the table; return nodes and records.
+
+    With `asked` (counts of `Asked`) cells without a ping are left out and few pings share a cell.
 
     The arena holds the lists of the cells on the way down: those of a cell's children lie after
     its own, so what is popped is written over.
@@ -286,6 +293,9 @@ def build(
         for child in range(4):
             x = x0 + (child & 1)
             y = y0 + (child >> 1)
+            pings = expected(asked, frame, level, x, y)
+            if pings == 0.0:
+                continue
             cell[0] = x * side - 0.5 * WORLD
             cell[1] = y * side - 0.5 * WORLD
             cell[2] = cell[0] + side
@@ -295,7 +305,7 @@ def build(
                 arena, begin, end, top, xy, box, discs, row, vertices, cell, parent_west, covering
             )
             gathered = waiting + covered
-            if entries and short > CROWD and level < deepest:
+            if entries and short > CROWD and pings >= FEW and level < deepest:
                 below = up
                 if gathered > HANDED_DOWN:
                     records = grown(records, size + 4 + gathered)

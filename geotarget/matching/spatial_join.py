@@ -1,23 +1,21 @@
-"""`sjoin`: what ``geopandas.sjoin`` gives for points and polygons, by a `ZoneIndex`.
+"""`sjoin`: what ``geopandas.sjoin`` gives for points and polygons, by the engine of `ZoneIndex`.
 
 GeoPandas joins in two steps: a spatial index finds pairs of rows, then the frames are put side by
 side. Only the first step is ours. The second is left to GeoPandas itself, which is handed a frame
-whose spatial index is a `ZoneIndex`; so columns, suffixes, labels, types and warnings are
+that answers when it is asked for pairs; so columns, suffixes, labels, types and warnings are
 GeoPandas' own, in every version of it.
 
-An index costs as much to build as a few dozen tests of each zone. Where the points are too few for
-that, they are tested one by one, as GeoPandas does it: the answer is the same.
+Without a ready index all that a `ZoneIndex` has for later is left out (`engine.plane`): zones that
+no point is near, cells that few points are in, lengths and areas, the other side of the
+antimeridian. GeoPandas thinks in a plane, where longitudes 180 and -180 are far apart.
 
-GeoPandas thinks in a plane, where longitudes 180 and -180 are far apart; pairs on these meridians
-are therefore asked once more of shapely.
-
-Costs: 25 ns a point to read its coordinates and 20 to 150 for the query; 5 microseconds a zone of
-30 vertices to check its outline and 25 to build it into the index; GeoPandas' own joining of the
-frames. Of GeoPandas' time: a sixth to a fourteenth for the districts, wards and post codes of
-cities with half a million points; with a million a quarter for 10,000 zones of 30 vertices (a
-twentieth with a ready index), half for 1,000 (to read the coordinates alone takes a sixth there).
-Zones of 300 vertices with a hundred points each gain nothing in a single join, since to check and
-build them costs as much; with a ready index a fifth to a twentieth.
+Costs, nanoseconds a point with half a million of them: 15 to read coordinates, 2 to count where
+points are, 7 to 35 for the query, 10 to 60 for GeoPandas' own joining of a frame with a few
+columns, and a microsecond a zone of 30 vertices to check, 6 to 15 to build. That is a seventh to a
+tenth of GeoPandas' time for the districts, wards and post codes of cities, and as much where next
+to no point is in a zone. It is more for joins of a few milliseconds, and where zones have more
+vertices than there are points in them: what these save is less than it takes to see that outlines
+are valid, which GeoPandas does not do.
 """
 
 from __future__ import annotations
@@ -30,7 +28,11 @@ import shapely
 from numpy.typing import NDArray
 
 from geotarget.engine import ZoneIndex
+from geotarget.engine.asked import Asked, Columns, corners
 from geotarget.engine.coordinates import BOUNDS
+from geotarget.engine.plane import matched_once
+from geotarget.engine.shapes import Shapes
+from geotarget.engine.simple import certainly_valid
 from geotarget.errors import InvalidInput, InvalidPing, InvalidZone, Problem
 from geotarget.matching.pairs import (
     ZONE_COLUMN,
@@ -41,25 +43,18 @@ from geotarget.matching.pairs import (
     with_unmatched,
     zone_ids,
 )
-from geotarget.model import FloatArray, IntArray, Zone
+from geotarget.model import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-_NO_PLACE = [shapely.GeometryType.MISSING, shapely.GeometryType.POINT]
 _POLYGONS = [shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON]
 _LIMITS = [BOUNDS["lng"], BOUNDS["lat"], BOUNDS["lng"], BOUNDS["lat"]]
 _WGS84 = ("EPSG:4326", "OGC:CRS84")
 
-# What joining costs, nanoseconds of a core, as measured with GEOS 3.13 and random outlines of 30
-# and 300 vertices. They only decide which of two ways to the same answer is taken.
-_SAMPLE = 1_000
-_BOX_NS = 80  # to find the boxes around a point
-_TEST_NS = 850  # to ask GEOS whether a zone covers a point,
-_EDGE_NS = 8  # and for each vertex of that zone
-_QUERY_NS = 100  # to ask the index about a point
-_BUILD_ZONE_NS = 5_000  # to check a zone and build it into an index,
-_BUILD_VERTEX_NS = 900  # and for each of its vertices
+_POINTS_A_ZONE = 5
+"""Fewer of them than this are looked up in a tree of boxes first, to see which zones matter: 0.5
+microseconds a point or zone, where to check and build a zone takes 3 and more."""
 
 
 def sjoin(
@@ -102,7 +97,7 @@ def sjoin(
         A zone is no polygon, lies beyond longitude 180 or latitude 90, or is not valid (looked at
         only where there are points); problems name the row.
     InvalidPing
-        A geometry of `points` is no point; names the row.
+        A geometry of `points` is more than one place; names the row.
     InvalidInput
         The reference system is not one of longitude and latitude. Straight edges are other lines
         in another projection, so nothing is converted in silence.
@@ -135,7 +130,7 @@ def sjoin(
 
 
 class _Indexed(gpd.GeoDataFrame):  # type: ignore[misc]  # geopandas has no types
-    """A frame of zones whose spatial index is a `ZoneIndex`."""
+    """A frame of zones whose spatial index is ours."""
 
     @classmethod
     def of(cls, zones: GeoDataFrame, threads: int) -> _Indexed:
@@ -166,6 +161,7 @@ class _Pairs:
         )
         self._zones = geometry[self._rows]
         self._threads = threads
+        self._box: FloatArray = shapely.bounds(self._zones).reshape(-1, 4)
         _check_kinds(self._zones, self._rows)
 
     def __len__(self) -> int:
@@ -174,55 +170,17 @@ class _Pairs:
     def query(self, geometry: Any, **_: object) -> tuple[IntArray, IntArray]:
         """Return rows of points and rows of the zones that cover them."""
         points = np.asarray(geometry)
-        x, y, rows = _positions(points)
-        points = points if rows is None else points[rows]
-        boxes = shapely.STRtree(self._zones)
-        if self._few(points, boxes):
-            point, zone = self._one_by_one(points, boxes)
-        else:
-            point, zone = self._by_index(x, y)
-        return (point if rows is None else rows[point]), self._rows[zone]
-
-    def _few(self, points: NDArray[np.object_], boxes: shapely.STRtree) -> bool:
-        """Return whether to build an index would cost more than it saves."""
-        count = len(points)
-        sample = points[:: count // _SAMPLE + 1]
-        near = boxes.query(sample)[1]
-        vertices = shapely.get_num_coordinates(self._zones)
-        tests = len(near) / max(len(sample), 1)
-        edges = int(vertices[near].sum()) / max(len(sample), 1)
-        singly = count * (_BOX_NS + _TEST_NS * tests + _EDGE_NS * edges)
-        build = _BUILD_ZONE_NS * len(vertices) + _BUILD_VERTEX_NS * int(vertices.sum())
-        return singly < count * _QUERY_NS + build
-
-    def _one_by_one(
-        self, points: NDArray[np.object_], boxes: shapely.STRtree
-    ) -> tuple[IntArray, IntArray]:
-        """Test every pair of a point and a zone around which it is in the box."""
-        point, zone = boxes.query(points)
-        near = np.unique(zone)
-        _check_valid(self._zones[near], self._rows[near])
-        covered = np.asarray(shapely.covers(self._zones[zone], points[point]))
-        point, zone = point[covered], zone[covered]
-        order = np.lexsort([zone, point])
-        return point[order], zone[order]
-
-    def _by_index(self, x: FloatArray, y: FloatArray) -> tuple[IntArray, IntArray]:
-        _check_valid(self._zones, self._rows)
-        index = ZoneIndex.build(
-            [Zone(id=str(place), geometry=each) for place, each in enumerate(self._zones)]
-        )
-        point, zone = find_pairs(index, lng=x, lat=y, keep=Keep.MATCHED, threads=self._threads)
-        # The index also gives pairs that there are only because 180 and -180 are one meridian.
-        edge = np.flatnonzero(
-            (np.abs(x[point]) == BOUNDS["lng"]) | (np.abs(y[point]) == BOUNDS["lat"])
-        )
-        if not len(edge):
-            return point, zone
-        at = point[edge]
-        covered = np.asarray(shapely.covers(self._zones[zone[edge]], shapely.points(x[at], y[at])))
-        gone = edge[~covered]
-        return np.delete(point, gone), np.delete(zone, gone)
+        x, y, at = _positions(points, Columns.of(self._box))
+        asked = Asked.of(self._box, lng=x, lat=y)
+        near = asked.near(self._box)
+        if len(x) < _POINTS_A_ZONE * len(near):
+            boxes = shapely.STRtree(self._zones[near])
+            near = near[np.unique(boxes.query(points if at is None else points[at])[1])]
+        zones, rows = self._zones[near], self._rows[near]
+        shapes = Shapes.of_polygons(zones, lambda row: f"zones, row {rows[row]}")
+        _check_valid(zones, rows, shapes)
+        point, zone = matched_once(shapes, asked, threads=self._threads)
+        return (point if at is None else at[point]), rows[zone]
 
 
 def _with_index(points: GeoDataFrame, zones: ZoneIndex, *, how: str, threads: int) -> GeoDataFrame:
@@ -247,31 +205,26 @@ def _with_index(points: GeoDataFrame, zones: ZoneIndex, *, how: str, threads: in
 
 
 def _positions(
-    geometry: NDArray[np.object_],
+    geometry: NDArray[np.object_], columns: Columns | None = None
 ) -> tuple[FloatArray, FloatArray, IntArray | None]:
-    """Return coordinates of the points that may be in a zone, and their rows (None: all)."""
-    try:
-        x, y = _xy(geometry)
-    except shapely.GEOSException:  # an empty point has no coordinates to be asked for
-        full = np.flatnonzero(~shapely.is_empty(geometry))
-        x, y = np.full((2, len(geometry)), np.nan)
-        x[full], y[full] = _xy(geometry[full])
-    fits = (np.abs(x) <= BOUNDS["lng"]) & (np.abs(y) <= BOUNDS["lat"])
-    if fits.all():
-        return x, y, None
-    strange = np.flatnonzero(np.isnan(x))
-    kind = shapely.get_type_id(geometry[strange])
-    others = strange[~np.isin(kind, _NO_PLACE) & ~shapely.is_empty(geometry[strange])]
-    if len(others):
-        row = int(others[0])
-        raise InvalidPing(Problem(f"points, row {row}", geometry[row].geom_type, "must be a Point"))
-    rows = np.flatnonzero(fits)
-    return x[rows], y[rows], rows
+    """Return coordinates of the points that may be in a zone, and their rows (None: all).
 
-
-def _xy(geometry: NDArray[np.object_]) -> tuple[FloatArray, FloatArray]:
-    """Return coordinates of points, NaN for everything else."""
-    return np.atleast_1d(shapely.get_x(geometry)), np.atleast_1d(shapely.get_y(geometry))
+    A box takes shapely as long as one coordinate, and says as well whether it is of a point.
+    """
+    box = shapely.bounds(geometry).reshape(-1, 4)
+    x, y, fits = corners(box)
+    rows = None
+    if not fits:
+        large = np.flatnonzero((box[:, 0] < box[:, 2]) | (box[:, 1] < box[:, 3]))
+        if len(large):
+            row, found = int(large[0]), geometry[large[0]].geom_type
+            raise InvalidPing(Problem(f"points, row {row}", found, "must be a Point"))
+        rows = np.flatnonzero((np.abs(x) <= BOUNDS["lng"]) & (np.abs(y) <= BOUNDS["lat"]))
+        x, y = x[rows], y[rows]
+    few = None if columns is None else columns.rows_of_few(x)
+    if few is None:
+        return x, y, rows
+    return x[few], y[few], few if rows is None else rows[few]
 
 
 def _check_kinds(zones: NDArray[np.object_], rows: IntArray) -> None:
@@ -289,9 +242,10 @@ def _check_kinds(zones: NDArray[np.object_], rows: IntArray) -> None:
         raise InvalidZone(*problems)
 
 
-def _check_valid(zones: NDArray[np.object_], rows: IntArray) -> None:
+def _check_valid(zones: NDArray[np.object_], rows: IntArray, shapes: Shapes) -> None:
     """Raise `InvalidZone` for outlines that have no inside."""
-    wrong = np.flatnonzero(~np.asarray(shapely.is_valid(zones)))
+    doubtful = np.flatnonzero(~certainly_valid(shapes))
+    wrong = doubtful[~np.asarray(shapely.is_valid(zones[doubtful]))]
     if len(wrong):
         raise InvalidZone(
             *(
