@@ -46,6 +46,7 @@ hashes: $(VENV)/.installed
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/match.py
 	$(BIN)/python benchmarks/cells.py --out benchmarks/results/cells.json
+	$(BIN)/python benchmarks/join.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/process.py
@@ -69,6 +70,7 @@ faults: $(VENV)/.installed-dev
 bench-smoke: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/match.py --smoke
 	$(BIN)/python benchmarks/cells.py --smoke
+	$(BIN)/python benchmarks/join.py --smoke
 	$(BIN)/python benchmarks/pipeline.py --smoke
 	$(BIN)/python benchmarks/delivery.py --smoke
 	$(BIN)/python benchmarks/durability.py --smoke

@@ -28,7 +28,9 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.workers import BATCH, durable_server, is_smoke, keep, put_catalog, rounds
+from benchmarks.crowd import BATCH, put_catalog, rounds
+from benchmarks.devices import durable_server
+from benchmarks.workers import is_smoke, keep
 from geotarget.catalog import Catalog
 from geotarget.engine.warm import warm
 from geotarget.ingest.slots import ALL_SLOTS, slot_of, slots_of

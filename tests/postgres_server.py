@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -75,11 +76,13 @@ class PostgresServer:
         The folder of its programs.
     durable
         Whether it flushes its commits to the disk.
+    options
+        More settings, ``name=value``.
     """
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False, options: Sequence[str] = ()) -> None:
         self.programs = folder
-        self._durable = durable
+        self._options = [f"-c{each}" for each in (*(() if durable else _QUICK), *options)]
         self._home = Path(tempfile.mkdtemp(prefix="geotarget-postgres-"))
         self._as = {"user": _NOBODY, "group": "nogroup"} if os.getuid() == 0 else {}
         if self._as:
@@ -98,12 +101,11 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = [] if self._durable else [f"-c{each}" for each in _QUICK]
         with (self._home / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [self.programs / "postgres", "-D", self.data, "-p", str(self.port),
                  "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._home}",
-                 "-c", "max_connections=200", *options],
+                 "-c", "max_connections=200", *self._options],
                 stdout=log, stderr=log, cwd=self._home, **self._as,
             )  # fmt: skip
         deadline = time.monotonic() + START_S

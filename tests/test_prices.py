@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import prices, workers
+from benchmarks import join, prices, workers
 
 
 @pytest.mark.parametrize("page", prices.pages(), ids=lambda page: page.name)
@@ -21,6 +21,12 @@ def test_the_tables_of_workers_are_those_of_their_results() -> None:
     """`benchmarks/workers.py` writes them; nobody types these figures either."""
     text = workers.PAGE.read_text()
     assert text == workers.written(text, json.loads(workers.RESULTS.read_text()))
+
+
+def test_the_table_of_joins_is_that_of_its_results() -> None:
+    """`benchmarks/join.py` writes it."""
+    text = join.PAGE.read_text()
+    assert text == join.written(text, json.loads(join.RESULTS.read_text()))
 
 
 def test_what_was_measured_is_whole() -> None:
