@@ -21,7 +21,7 @@ import base64
 import contextlib
 import json
 import threading
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -50,6 +50,8 @@ QUEUE = "geotarget"
 _START_S = 10.0
 _AGAIN_S = 0.1
 _LOOK_S = 1.0
+_CANCELLED_S = 0.2
+"""Who was cancelled and has not ended by then is cancelled again."""
 _NOTE_EVERY = 10
 
 _log = structlog.get_logger(__name__)
@@ -235,6 +237,7 @@ class AuthCallout:
         finally:
             self._trouble = "the service that admits devices was stopped"
             await connection.close()
+            await _end(asyncio.all_tasks() - {asyncio.current_task()})
 
     async def _tend(self, connection: Client, stop: asyncio.Event) -> None:
         """Until the stop: cut connections whose token was revoked, and note which were used."""
@@ -315,9 +318,19 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
     working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     done = working.done()
-    for each in (working, stopping):
-        each.cancel()
-    await asyncio.wait({working, stopping})
+    await _end({working, stopping})
     if done:
         working.result()
     return done
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: in Python 3.11 `asyncio.wait_for` forgets that it was cancelled when what it
+    waits for ends in the same moment, and a client that tries its servers in turn goes on for good.
+    """
+    while tasks:
+        for each in tasks:
+            each.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=_CANCELLED_S)

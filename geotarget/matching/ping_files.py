@@ -168,9 +168,12 @@ class Bytes:
 
     def fraction(self) -> float:
         """Return how much is read; NaN for a stream."""
-        if self._raw.closed:
+        if not self._size and not self._raw.closed:
+            return float("nan")
+        try:
+            return self._raw.tell() / self._size
+        except (OSError, ValueError):  # who reads it, in another thread, has closed it by now
             return 1.0
-        return self._raw.tell() / self._size if self._size else float("nan")
 
 
 @contextmanager
