@@ -32,6 +32,8 @@ def test_who_forgets_that_he_was_cancelled_is_cancelled_again() -> None:
 
 
 def test_what_is_done_before_the_stop_is_told() -> None:
+    """Work that ends first is said to be done."""
+
     async def done() -> bool:
         return await _unless(asyncio.Event(), asyncio.sleep(0))
 
