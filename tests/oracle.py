@@ -35,13 +35,14 @@ def covers(zone: Zone, lng: FloatArray, lat: FloatArray) -> NDArray[np.bool_]:
         x, y = zone.geometry.x, zone.geometry.y
         _, _, gap = GEOD.inv(np.full(len(lng), x), np.full(len(lng), y), lng, lat)
         return np.asarray(gap) <= zone.radius_m
-    covered = _covers(zone.geometry, lng, lat)
+    covered = covers_in_plane(zone.geometry, lng, lat)
     seam = np.abs(lng) == 180
-    covered[seam] |= _covers(zone.geometry, -lng[seam], lat[seam])
+    covered[seam] |= covers_in_plane(zone.geometry, -lng[seam], lat[seam])
     return covered
 
 
-def _covers(geometry: BaseGeometry, lng: FloatArray, lat: FloatArray) -> NDArray[np.bool_]:
+def covers_in_plane(geometry: BaseGeometry, lng: FloatArray, lat: FloatArray) -> NDArray[np.bool_]:
+    """Return which points a polygon covers, where 180 and -180 are far apart."""
     points = shapely.points(lng, lat)
     covered = np.asarray(shapely.covers(geometry, points))
     close = np.flatnonzero(shapely.distance(shapely.boundary(geometry), points) < NEAR)
