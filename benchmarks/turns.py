@@ -29,7 +29,7 @@ import structlog
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.crowd import BATCH, put_catalog, rounds
-from benchmarks.devices import durable_server
+from benchmarks.full_batches import durable_server
 from benchmarks.workers import is_smoke, keep
 from geotarget.catalog import Catalog
 from geotarget.engine.warm import warm

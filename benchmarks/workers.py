@@ -5,10 +5,11 @@ small machine says how busy it is. One ping in twenty enters or leaves a zone; h
 have a campaign whose offers go into the outbox and are not posted. PostgreSQL has the settings of
 `docker-compose.yml`, and flushes.
 
-- *devices*: the pipeline on PostgreSQL with all 64 slots, batches of 5,000, 10^4 to 10^6 devices.
+- *full batches*: the pipeline on PostgreSQL with batches of 5,000, without a broker: one worker
+  with 10^4 to 10^6 devices; two and four that share slots and 10^5 devices, all at work at once.
   The first ping of each device is counted apart: half of them enter a zone with it. What that
-  leaves to be tidied up is tidied up before the rest is counted. The sizes take turns, a million
-  pings each, a process and a server for each: so what else the machine does hits them alike.
+  leaves to be tidied up is tidied up before the rest is counted. The cases take turns, a million
+  pings each, processes and a server for each: so what else the machine does hits them alike.
 - *workers*: processes `geotarget ingest --slots auto` on three NATS servers, QoS 1; as many pings a
   second for each worker, then as many for all of them together; both with single pings, and with
   twenty a message, as a gateway or a phone that was away sends them.
@@ -37,9 +38,9 @@ import structlog
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.crowd import messages, put_catalog
-from benchmarks.devices import by_devices, cpu_of, durable_server
 from benchmarks.faults.ledger import Walks
 from benchmarks.faults.phones import Phones
+from benchmarks.full_batches import cpu_of, durable_server, full_batches
 from benchmarks.pages import renewed
 from geotarget.engine.warm import warm
 from geotarget.store import Store
@@ -52,9 +53,10 @@ RESULTS = Path(__file__).parent / "results" / "workers.json"
 PAGE = Path(__file__).resolve().parents[1] / "geotarget" / "docs" / "sizing.md"
 BEGIN = "<!-- by workers and devices: begin (made by benchmarks/workers.py) -->"
 END = "<!-- by workers and devices: end -->"
-TURNS = 6
-"""Times that each number of devices is measured; the table has the median of what ingest took, and
-of PostgreSQL all that it took from the first to the last, what it did in between included."""
+CASES = ((1, 10_000), (1, 100_000), (1, 1_000_000), (2, 100_000), (4, 100_000))
+"""Workers and devices of the full batches."""
+TURNS, PINGS = 6, 1_000_000
+"""Times that each of them is measured, with so many pings."""
 EACH, TOGETHER = 500, 4_000
 """Single pings a second for each worker, and for all of them together."""
 A_MESSAGE, MESSAGES_EACH, MESSAGES_TOGETHER = 20, 250, 1_000
@@ -167,11 +169,14 @@ def metric(port: int, family: str) -> float:
 
 def tables(found: dict[str, Any]) -> str:
     """Return the tables of the page about sizing."""
-    heads = "devices, batches of 5,000", "ingest", "PostgreSQL", "ingest, first pings", "PostgreSQL"
-    lines = [f"| {' | '.join(heads)} |", "| --- | ---: | ---: | ---: | ---: |"]
-    for row in found["devices"]:
-        costs = ("ingest_us", "postgres_us", "first_ingest_us", "first_postgres_us")
-        lines.append(f"| {row['devices']:,} | {' | '.join(f'{row[key]:.1f}' for key in costs)} |")
+    heads = "workers, batches of 5,000", "devices", "ingest", "PostgreSQL", "both"
+    more = "first pings: ingest", "PostgreSQL"
+    lines = [f"| {' | '.join(heads + more)} |", "| --- " + "| ---: " * 6 + "|"]
+    for row in found["full"]:
+        costs = [row["ingest_us"], row["postgres_us"], row["ingest_us"] + row["postgres_us"]]
+        costs += [row["first_ingest_us"], row["first_postgres_us"]]
+        told = " | ".join(f"{cost:.1f}" for cost in costs)
+        lines.append(f"| {row['workers']} | {row['devices']:,} | {told} |")
     heads = (
         "workers",
         "pings a message",
@@ -218,11 +223,13 @@ def keep(path: Path, **found: Any) -> None:
 def main() -> None:
     """Measure, print and store."""
     smoke = is_smoke(__doc__)
-    sizes = {10_000: 20_000} if smoke else dict.fromkeys([10_000, 100_000, 1_000_000], 1_000_000)
-    devices, workers = [], []
-    for row in by_devices(sizes, 1 if smoke else TURNS):
-        devices.append(row)
+    if smoke:
+        full = full_batches([(1, 10_000), (2, 10_000)], pings=20_000, turns=1)
+    else:
+        full = full_batches(CASES, pings=PINGS, turns=TURNS)
+    for row in full:
         print(row)
+    workers = []
     loads = [(count, count * EACH, 1) for count in (1, 2, 4)]
     loads += [(count, TOGETHER, 1) for count in (1, 2, 4)]
     loads += [(count, count * MESSAGES_EACH, A_MESSAGE) for count in (1, 2, 4)]
@@ -232,7 +239,7 @@ def main() -> None:
             workers.append(by_workers(server, count, rate, each, 5_000 if smoke else 25 * rate))
         print(workers[-1])
     if not smoke:
-        keep(RESULTS, devices=devices, workers=workers)
+        keep(RESULTS, full=full, workers=workers)
         PAGE.write_text(written(PAGE.read_text(), json.loads(RESULTS.read_text())))
 
 

@@ -21,9 +21,7 @@ import base64
 import contextlib
 import json
 import threading
-from collections.abc import Collection, Coroutine
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import structlog
 from nats.aio.client import Client
@@ -33,6 +31,7 @@ from geotarget import metrics
 from geotarget.errors import BrokerError, StoreError
 from geotarget.ingest.account_key import AccountKey
 from geotarget.ingest.admission import Admission
+from geotarget.ingest.nats_connection import end, login_of, unless
 from geotarget.ingest.slots import LEVEL, slot_of
 
 SUBJECT = "$SYS.REQ.USER.AUTH"
@@ -50,8 +49,6 @@ QUEUE = "geotarget"
 _START_S = 10.0
 _AGAIN_S = 0.1
 _LOOK_S = 1.0
-_CANCELLED_S = 0.2
-"""Who was cancelled and has not ended by then is cancelled again."""
 _NOTE_EVERY = 10
 
 _log = structlog.get_logger(__name__)
@@ -120,7 +117,7 @@ class AuthCallout:
             ``nats://user:password@host:4222``, several by commas; ``tls://`` for TLS.
         """
         addresses = [each.strip() for each in urls.split(",")]
-        self._address = (addresses, *_login_of(addresses))
+        self._address = (addresses, *login_of(addresses))
         self._trouble = "the service that admits devices has not reached the broker yet"
         self._thread.start()
 
@@ -227,7 +224,7 @@ class AuthCallout:
             "reconnected_cb": self._on_reconnected,
         }
         try:
-            if not await _unless(self._stop, connection.connect(servers, **options)):
+            if not await unless(self._stop, connection.connect(servers, **options)):
                 return
             await connection.subscribe(SUBJECT, queue=self._queue, cb=self._on_question)
             await connection.flush()
@@ -237,7 +234,7 @@ class AuthCallout:
         finally:
             self._trouble = "the service that admits devices was stopped"
             await connection.close()
-            await _end(asyncio.all_tasks() - {asyncio.current_task()})
+            await end(asyncio.all_tasks() - {asyncio.current_task()})
 
     async def _tend(self, connection: Client, stop: asyncio.Event) -> None:
         """Until the stop: cut connections whose token was revoked, and note which were used."""
@@ -296,41 +293,3 @@ class AuthCallout:
 
     async def _on_reconnected(self) -> None:
         self._trouble = ""
-
-
-def _login_of(urls: list[str]) -> tuple[str | None, str | None]:
-    """Return user and password, if all addresses have the same.
-
-    Else the client shows a login only where its address has it, and others refuse it.
-    """
-    try:
-        found = {(parts.username, parts.password) for parts in map(urlsplit, urls)}
-    except ValueError:  # no address; the client says so when it tries
-        return None, None
-    user, password = found.pop()
-    if found or user is None or password is None:
-        return None, None
-    return unquote(user), unquote(password)
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
-    """Do a piece of work and return True; False, and leave it, when the stop comes first."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    done = working.done()
-    await _end({working, stopping})
-    if done:
-        working.result()
-    return done
-
-
-async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they have ended.
-
-    Once is not enough: in Python 3.11 `asyncio.wait_for` forgets that it was cancelled when what it
-    waits for ends in the same moment, and a client that tries its servers in turn goes on for good.
-    """
-    while tasks:
-        for each in tasks:
-            each.cancel()
-        _, tasks = await asyncio.wait(tasks, timeout=_CANCELLED_S)

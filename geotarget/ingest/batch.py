@@ -229,15 +229,14 @@ class Intake:
     def hold(self, seconds: float, *, lane: Hashable = None, window: int = 0) -> None:
         """Collect for a while, then process everything in fix-time order.
 
-        After an unclean start some brokers deliver new messages first and the unacknowledged ones
-        up to their ack_wait later; applied as they come, the older ones would be late. A full
-        queue ends the hold: the broker's window is full then, so nothing more is to come. A
-        reorder window goes on beyond the hold for what came near its end.
+        After an unclean start some brokers deliver new messages first and unacknowledged ones up to
+        their ack_wait later: too late. A full queue ends the hold, for the broker's window is full
+        then. A reorder window goes on beyond the hold for what came near its end.
 
         Parameters
         ----------
         seconds
-            How long.
+            How long; 0 ends the hold of a lane.
         lane
             Hold this session alone, and let the others pass; None for everything.
         window
@@ -248,7 +247,7 @@ class Intake:
             if lane is None:
                 self._hold_until = max(self._hold_until, until_s)
             else:
-                self._lanes.hold(lane, until_s, window)
+                self._lanes.hold(lane, until_s, window, ends=not seconds)
             self._changed.notify_all()
 
     def settle(self, lane: Hashable, timeout_s: float) -> bool:

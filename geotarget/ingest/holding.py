@@ -43,10 +43,16 @@ class Lanes:
         self._held: dict[Hashable, _Held] = {}
         self._in_hand: Counter[Hashable] = Counter()
 
-    def hold(self, lane: Hashable, until_s: float, window: int) -> None:
-        """Set aside what comes over a lane; a hold that goes on is only made longer."""
-        held = self._held.setdefault(lane, _Held(until_s, window))
-        held.until_s = max(held.until_s, until_s)
+    def hold(self, lane: Hashable, until_s: float, window: int = 0, *, ends: bool = False) -> None:
+        """Set aside what comes over a lane.
+
+        A hold that goes on is only made longer, unless it `ends` then.
+        """
+        if not ends:
+            held = self._held.setdefault(lane, _Held(until_s, window))
+            held.until_s = max(held.until_s, until_s)
+        elif lane in self._held:
+            self._held[lane].until_s = min(self._held[lane].until_s, until_s)
 
     def enter(self, entry: Entry) -> None:
         """Note that an entry is in hand."""

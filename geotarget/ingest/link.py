@@ -23,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from geotarget import metrics
 from geotarget.ingest.broker_url import connect_properties
 from geotarget.ingest.paho_framing import MqttClient, make_client
-from geotarget.ingest.waiting import Frame
+from geotarget.ingest.waiting import QOS_BITS, Frame
 
 if TYPE_CHECKING:
     from geotarget.ingest.mqtt import MqttSource
@@ -73,6 +73,7 @@ class Link:
         self._last_attempt = time.monotonic()
         self._connected_s = 0.0
         self._elected_s = float("-inf")
+        self._collected: int | None = None
         self._connection = -1
         self._acknowledge: Any = None
         self.client = self._make_client()
@@ -116,6 +117,17 @@ class Link:
         closer.join(_CLOSE_S)
         if closer.is_alive():
             _log.warning("the MQTT network thread hangs; left behind")
+
+    @property
+    def collected(self) -> int | None:
+        """How many messages of this connection were set aside; None where it is not held."""
+        held = self.subscribed and time.monotonic() < self._source.held_until
+        return self._collected if held else None
+
+    def expect_nothing_older(self) -> None:
+        """Hold no message of this connection from now on."""
+        self._collected = None
+        self._elected_s = float("-inf")
 
     def check(self) -> None:
         """Find out whether the client is dead without knowing it."""
@@ -165,7 +177,13 @@ class Link:
             self._acknowledge = partial(self._tell, connection)
             self._note_first()
         source = self._source
-        return source.intake.put(frames, self._acknowledge, timeout_s=wait_s, lane=source.lane)
+        done = source.intake.put(frames, self._acknowledge, timeout_s=wait_s, lane=source.lane)
+        collected = self._collected  # whoever ends the hold sets it to None
+        if collected is not None:
+            held = time.monotonic() < source.held_until
+            collected += sum([frame[3] & QOS_BITS > 0 for frame in frames[:done]])
+            self._collected = collected if held else None
+        return done
 
     def _note_first(self) -> None:
         """Hold the session for longer, where who sends its messages may just have been elected."""
@@ -214,20 +232,14 @@ class Link:
             elif source.fellows.is_news(self.trouble):
                 _log.error("the broker refuses the connection", reason=str(reason))
             return
-        again = source.connections > 0
-        source.connections += 1
+        with source.holding:
+            again = source.connections > 0
+            source.connections += 1
+            self._connected_s = time.monotonic()
+            if source.hold_s and (again or (flags.session_present and not source.clean)):
+                self._hold(again=again)
         if again:
             metrics.mqtt_reconnects.inc()
-        self._connected_s = time.monotonic()
-        if source.hold_s and (again or (flags.session_present and not source.clean)):
-            source.held_until = self._connected_s + source.hold_s
-            source.intake.hold(source.hold_s, lane=source.lane, window=source.window)
-            if source.lane is not None:
-                self._elected_s = ELECTED_S + (
-                    source.lost_s if again else self._connected_s - CHANGES_HANDS_S
-                )
-                # who leaves before something came can't know what there is
-                source.held_until = max(source.held_until, self._elected_s)
         self.connected = True
         source.fellows.accepted()
         tell = _log.info if source.lane is None else _log.debug
@@ -245,6 +257,19 @@ class Link:
             client.subscribe([(name, options) for name in source.filters])
         else:
             client.subscribe([(name, 1) for name in source.filters])
+
+    def _hold(self, *, again: bool) -> None:
+        """Have what comes set aside until nothing older can follow."""
+        source = self._source
+        source.held_until = self._connected_s + source.hold_s
+        source.intake.hold(source.hold_s, lane=source.lane, window=source.window)
+        if source.lane is not None:
+            self._elected_s = ELECTED_S + (
+                source.lost_s if again else self._connected_s - CHANGES_HANDS_S
+            )
+            # who leaves before something came can't know what there is
+            source.held_until = max(source.held_until, self._elected_s)
+            self._collected = 0
 
     def _check_grants(self, properties: Properties | None) -> None:
         wanted = self._source.session_expiry_s

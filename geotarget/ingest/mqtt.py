@@ -111,6 +111,7 @@ class MqttSource:
         self.fellows = Fellows(mqtt5=mqtt5) if fellows is None else fellows
         self.connections = 0
         self.held_until = 0.0
+        self.holding = threading.Lock()
         self.lost_s = float("-inf")
         self.short_lives = 0
         self.disowned = False
@@ -151,6 +152,23 @@ class MqttSource:
     def confirm(self) -> None:
         """Say that this session is ours for certain, as of now: whoever took it over has to go."""
         self._ours.set()
+
+    @property
+    def collected(self) -> tuple[int, int] | None:
+        """Number of the connection and of its messages that were set aside; None if not held."""
+        number, link = self.connections, self._link
+        count = None if link is None else link.collected
+        return None if count is None or number != self.connections else (number, count)
+
+    def end_hold(self, connection: int) -> None:
+        """Say that all of what was unacknowledged has come, if this connection still lasts."""
+        with self.holding:
+            link = self._link
+            if link is None or connection != self.connections:
+                return
+            link.expect_nothing_older()
+            self.held_until = min(self.held_until, time.monotonic())
+            self.intake.hold(0, lane=self.lane)
 
     def end(self) -> None:
         """Begin to disconnect, without waiting for anything; the session stays."""

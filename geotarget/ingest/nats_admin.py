@@ -24,7 +24,7 @@ from nats.js.errors import NotFoundError
 
 from geotarget.errors import BrokerError
 
-_MESSAGES = "$MQTT_msgs"
+MESSAGES = "$MQTT_msgs"
 _SESSIONS = "$MQTT_sess"
 _STEP_S = 10
 _HASH_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -68,7 +68,7 @@ class NatsAdmin:
 
     def __init__(self, url: str, *, name: str = "") -> None:
         self._urls = [part.strip() for part in url.split(",")]
-        self._name = name or f"NATS at {', '.join(_without_login(each) for each in self._urls)}"
+        self._name = name or f"NATS at {', '.join(without_login(each) for each in self._urls)}"
 
     def bound_store(self, max_bytes: int) -> int:
         """Bound the stored messages: new ones are refused when it is full, old ones never dropped.
@@ -113,7 +113,7 @@ class NatsAdmin:
         return self._ask(found)
 
     async def _bound(self, manager: JetStreamContext, max_bytes: int) -> int:
-        found = await manager.stream_info(_MESSAGES)
+        found = await manager.stream_info(MESSAGES)
         # Never below what is stored already: that would be a way to lose it.
         wanted = max(max_bytes, found.state.bytes)
         config = found.config
@@ -163,7 +163,18 @@ async def _note_error(error: Exception) -> None:
 
 
 async def _session(manager: JetStreamContext, client_id: str, topics: str) -> StoredSession | None:
-    """Look one session up under the digest of its name, as the server keeps it."""
+    consumer = await consumer_name(manager, client_id, topics)
+    if consumer is None:
+        return None
+    found = await manager.consumer_info(MESSAGES, consumer)
+    return StoredSession(bool(found.push_bound), found.num_pending or 0, found.num_ack_pending or 0)
+
+
+async def consumer_name(manager: JetStreamContext, client_id: str, topics: str) -> str | None:
+    """Return what sends a session the messages of a topic filter; None where it does not exist.
+
+    It is looked up under the digest of the session's name, as the server keeps it.
+    """
     try:
         record = await manager.get_last_msg(_SESSIONS, f"$MQTT.sess.{session_digest(client_id)}")
     except NotFoundError:
@@ -173,8 +184,7 @@ async def _session(manager: JetStreamContext, client_id: str, topics: str) -> St
     consumer = known.get("cons", {}).get(subject)
     if known.get("id") != client_id or consumer is None:
         return None
-    found = await manager.consumer_info(_MESSAGES, consumer["durable_name"])
-    return StoredSession(bool(found.push_bound), found.num_pending or 0, found.num_ack_pending or 0)
+    return str(consumer["durable_name"])
 
 
 def session_digest(client_id: str) -> str:
@@ -183,5 +193,6 @@ def session_digest(client_id: str) -> str:
     return "".join(_HASH_DIGITS[byte % len(_HASH_DIGITS)] for byte in digest)
 
 
-def _without_login(url: str) -> str:
+def without_login(url: str) -> str:
+    """Return host and port of an address."""
     return urlsplit(url).netloc.rpartition("@")[2]

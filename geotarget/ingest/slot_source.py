@@ -22,7 +22,8 @@ from geotarget.ingest.broker_url import BrokerUrl
 from geotarget.ingest.fellows import Fellows
 from geotarget.ingest.knocking import knock
 from geotarget.ingest.mqtt import MqttSource
-from geotarget.ingest.slots import slot_client_id, slot_filter, written_slots
+from geotarget.ingest.slots import ALL_SLOTS, slot_client_id, slot_filter, written_slots
+from geotarget.ingest.unacknowledged import HoldEnder
 
 WINDOW = 8_192
 """Messages that a slot may have unacknowledged: `max_ack_pending` of the NATS configuration."""
@@ -49,6 +50,8 @@ class SlotSource:
         How many messages a slot may have unacknowledged.
     tls, mqtt5
         As in `MqttSource`.
+    nats
+        Where NATS answers what is unacknowledged, as `HoldEnder` takes it; empty asks nobody.
     **options
         `ack_wait_s`, `keepalive_s` and the other options of `MqttSource`, for each session.
 
@@ -77,6 +80,7 @@ class SlotSource:
         window: int = WINDOW,
         tls: ssl.SSLContext | None = None,
         mqtt5: bool = True,
+        nats: str = "",
         **options: Any,
     ) -> None:
         self.broker = BrokerUrl.parse(url)
@@ -89,6 +93,7 @@ class SlotSource:
         self._lock = threading.Lock()
         self._sessions: dict[int, MqttSource] = {}
         self._stopped = False
+        self._hold_ender = HoldEnder(nats, self._held, self._names()) if nats else None
         self.clean: frozenset[int] = frozenset()
 
     @property
@@ -113,6 +118,8 @@ class SlotSource:
 
     def start(self) -> None:
         """Take the first slots; returns at once. `health` tells when it has worked."""
+        if self._hold_ender is not None:
+            self._hold_ender.start()
         self.take(self._at_start & self._clean_at_start, clean=True)
         self.take(self._at_start - self._clean_at_start, clean=False)
 
@@ -190,6 +197,8 @@ class SlotSource:
         bool
             Whether all slots are clean; `clean` names those that are.
         """
+        if self._hold_ender is not None:
+            self._hold_ender.stop()
         with self._lock:
             self._stopped = True
             sessions = dict(self._sessions)
@@ -212,6 +221,12 @@ class SlotSource:
         slot, trouble = bad[0]
         more = f", and {len(bad) - 1} other slots" if len(bad) > 1 else ""
         return False, f"slot {slot}{more}: {trouble}"
+
+    def _held(self) -> list[MqttSource]:
+        return list(self._sessions.values())
+
+    def _names(self) -> dict[str, str]:
+        return {slot_client_id(slot, self.broker): slot_filter(slot) for slot in ALL_SLOTS}
 
     def _states(self) -> dict[int, tuple[bool, str]]:
         return {slot: session.health() for slot, session in list(self._sessions.items())}

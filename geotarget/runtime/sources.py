@@ -83,6 +83,7 @@ def open_source(
             keepalive_s=settings.mqtt_keepalive_s,
             ack_wait_s=ack_wait_s,
             tls=trust,
+            nats=settings.nats_admin,
         )
     return MqttSource(
         url,

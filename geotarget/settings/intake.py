@@ -71,7 +71,9 @@ class IntakeSettings(BaseModel):
     nats_admin: str = Field(
         "",
         repr=False,
-        description="Where `geotarget slots` administers NATS: `nats://admin:password@host:4222`.",
+        description="Where `geotarget slots` administers NATS, and where workers (as `ingest`) ask "
+        "it what is unacknowledged, to hold slots no longer than need be: "
+        "`nats://admin:password@host:4222`, several by commas.",
     )
     mqtt_ack_wait_s: float = Field(
         3.0,

@@ -31,7 +31,14 @@ class Cluster:
 
     @property
     def admin_url(self) -> str:
-        return ",".join(f"nats://admin:for-admin@127.0.0.1:{port}" for port in self.client_ports)
+        return ",".join(self.client_url(node, "admin") for node in range(NODES))
+
+    @property
+    def ingest_url(self) -> str:
+        return ",".join(self.client_url(node, "ingest") for node in range(NODES))
+
+    def client_url(self, node: int, user: str) -> str:
+        return f"nats://{user}:for-{user}@127.0.0.1:{self.client_ports[node]}"
 
     def url(self, node: int, user: str = "ingest") -> str:
         return f"mqtt://{user}:for-{user}@127.0.0.1:{self.mqtt_ports[node]}"

@@ -108,6 +108,7 @@ class Installation:
             "GEOTARGET_ADMIN_KEY": ADMIN_KEY,
             "GEOTARGET_WEBHOOK_ALLOW_CIDRS": "127.0.0.0/8",
             "GEOTARGET_OFFER_MAX_AGE_S": "1e12",
+            **({"GEOTARGET_NATS_ADMIN": self.cluster.ingest_url} if name in WORKERS else {}),
             **({"GEOTARGET_HEALTH_PORT": str(self._health[name])} if name in self._health else {}),
         }
 

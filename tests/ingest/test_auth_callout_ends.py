@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from geotarget.ingest.auth_callout import _unless
+from geotarget.ingest.nats_connection import unless
 
 SECONDS = 20.0
 
@@ -25,7 +25,7 @@ def test_who_forgets_that_he_was_cancelled_is_cancelled_again() -> None:
     async def stopped() -> bool:
         stop = asyncio.Event()
         asyncio.get_running_loop().call_later(0.01, stop.set)
-        return await asyncio.wait_for(_unless(stop, stubborn()), SECONDS)
+        return await asyncio.wait_for(unless(stop, stubborn()), SECONDS)
 
     assert asyncio.run(stopped()) is False
     assert forgotten == 3
@@ -35,6 +35,6 @@ def test_what_is_done_before_the_stop_is_told() -> None:
     """Work that ends first is said to be done."""
 
     async def done() -> bool:
-        return await _unless(asyncio.Event(), asyncio.sleep(0))
+        return await unless(asyncio.Event(), asyncio.sleep(0))
 
     assert asyncio.run(done()) is True

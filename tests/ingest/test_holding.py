@@ -61,6 +61,21 @@ def test_a_hold_that_nothing_came_to_ends_by_itself() -> None:
     assert lanes.set_aside(received("a", 19.0, 1))
 
 
+def test_a_hold_may_end_sooner() -> None:
+    """What was set aside is due at once; a lane that is not held, or held by then, stays so."""
+    lanes = Lanes()
+    lanes.hold("a", 10.0, 4)
+    first = received("a", 0.0, 1)
+    lanes.set_aside(first)
+    lanes.hold("a", 12.0, ends=True)
+    assert lanes.take(9.9) == []
+    lanes.hold("a", 5.0, ends=True)
+    lanes.hold("b", 5.0, ends=True)
+    assert lanes.take(5.0) == [first]
+    assert not lanes.set_aside(received("a", 5.0, 2))
+    assert not lanes.set_aside(received("b", 5.0, 2))
+
+
 def test_what_is_in_hand_is_counted_by_lane() -> None:
     """Held or queued; entries without a lane are not."""
     lanes = Lanes()
