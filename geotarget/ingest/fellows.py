@@ -44,10 +44,13 @@ class Fellows:
     ----------
     protocol
         The version that is tried next, by whoever connects next.
+    spoken
+        The version that the broker has accepted last; None while it has none.
     """
 
     def __init__(self, *, mqtt5: bool = True) -> None:
         self.protocol = MQTTProtocolVersion.MQTTv5 if mqtt5 else MQTTProtocolVersion.MQTTv311
+        self.spoken: MQTTProtocolVersion | None = None
         self._lock = threading.Lock()
         self._members: dict[Member, None] = {}
         self._answered = threading.Event()
@@ -74,8 +77,9 @@ class Fellows:
         if not first:
             self._answered.wait(_FIRST_S)
 
-    def accepted(self) -> None:
-        """Note that the broker has accepted a connection."""
+    def accepted(self, protocol: MQTTProtocolVersion) -> None:
+        """Note that the broker has accepted a connection of this version."""
+        self.spoken = protocol
         self._told = ""
         self._answered.set()
         self.show()

@@ -241,7 +241,7 @@ class Link:
         if again:
             metrics.mqtt_reconnects.inc()
         self.connected = True
-        source.fellows.accepted()
+        source.fellows.accepted(self._protocol)
         tell = _log.info if source.lane is None else _log.debug
         tell(
             "connected to the broker",
@@ -334,8 +334,10 @@ class Link:
                 _log.warning("disconnected from the broker", reason=self.trouble)
         if not self._answered:
             self._unanswered += 1
-            if self._unanswered > 1 and "ALERT" not in why:
-                # Some brokers just close on a version that they don't know.
+            spoken = self._source.fellows.spoken == self._protocol
+            if self._unanswered > 1 and "ALERT" not in why and not spoken:
+                # Some brokers just close on a version that they don't know. One that has spoken it
+                # before can't serve anybody now, as NATS while it elects a leader.
                 guess = "" if self._source.broker.tls else "; is its address mqtts://?"
                 self._switch_protocol(f"the broker closes without an answer{guess}")
 

@@ -575,6 +575,18 @@ def test_a_broker_that_just_closes_gets_the_older_version(
     eventually(lambda: here.source.health() == (True, ""))
 
 
+def test_a_broker_that_closes_for_a_while_is_asked_in_the_version_that_it_spoke(
+    silent: Silent, station: Any, eventually: Eventually
+) -> None:
+    """A NATS server that has no leader closes too; 3.1.1 would only cost time then."""
+    here = station(silent.url, ready=False)
+    silent.serve(version=5).socket.close()
+    for _ in range(4):
+        silent.accept(version=5).socket.close()
+    silent.serve(version=5)
+    eventually(lambda: here.source.health() == (True, ""))
+
+
 def test_the_connection_asks_for_what_it_needs(silent: Silent, station: Any) -> None:
     """Persistent session, a day of expiry, the capacity as window, no topic aliases."""
     station(silent.url, ready=False, capacity=123)
