@@ -1,21 +1,21 @@
 """`sjoin`: what ``geopandas.sjoin`` gives for points and polygons, by the engine of `ZoneIndex`.
 
 GeoPandas joins in two steps: a spatial index finds pairs of rows, then the frames are put side by
-side. Only the first step is ours. The second is left to GeoPandas itself, which is handed a frame
-that answers when it is asked for pairs; so columns, suffixes, labels, types and warnings are
-GeoPandas' own, in every version of it.
+side. The first step is ours. Of the second GeoPandas says how: it joins frames of one row, or whole
+ones if they are unusual (`joined_frames`), which answer when they are asked for pairs. So columns,
+suffixes, labels, types and warnings are GeoPandas' own, in every version of it.
 
 Without a ready index all that a `ZoneIndex` has for later is left out (`engine.plane`): zones that
 no point is near, cells that few points are in, lengths and areas, the other side of the
 antimeridian. GeoPandas thinks in a plane, where longitudes 180 and -180 are far apart.
 
-Costs, nanoseconds a point with half a million of them: 15 to read coordinates, 2 to count where
-points are, 7 to 35 for the query, 10 to 60 for GeoPandas' own joining of a frame with a few
-columns, and a microsecond a zone of 30 vertices to check, 6 to 15 to build. That is a seventh to a
-tenth of GeoPandas' time for the districts, wards and post codes of cities, and as much where next
-to no point is in a zone. It is more for joins of a few milliseconds, and where zones have more
-vertices than there are points in them: what these save is less than it takes to see that outlines
-are valid, which GeoPandas does not do.
+Costs, nanoseconds a point with a million of them: 15 to read coordinates, 2 to count where points
+are, 10 to 60 for the query, 10 to 20 to join frames with a few columns (`joined_frames`), and a
+microsecond a zone of 30 vertices to check, 6 to 15 to build. That is a tenth of GeoPandas' time and
+less for the districts, wards and post codes of cities. It is more for joins of a few milliseconds,
+where next to no point is near a zone, and where zones have more vertices than there are points in
+them: what these save is less than it takes to see that outlines are valid, which GeoPandas does not
+do.
 """
 
 from __future__ import annotations
