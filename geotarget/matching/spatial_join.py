@@ -141,7 +141,8 @@ def _rows(point: IntArray, zone: IntArray, how: str, points: int, zones: int) ->
     if how == "left":
         return list(with_unmatched(point, zone, points))
     if how == "right":
-        order = np.argsort(zone, kind="stable")
+        # numbers of 16 bits are sorted by their digits, in a sixth of the time
+        order = np.argsort(zone.astype(np.uint16) if zones <= 1 << 16 else zone, kind="stable")
         zone, point = with_unmatched(zone[order], point[order], zones)
     return [point, zone]
 

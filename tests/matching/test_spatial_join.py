@@ -454,6 +454,16 @@ def test_text_may_lie_in_several_pieces(how: str) -> None:
     assert_same_frames(expected, gt.sjoin(points, zones, how=how))
 
 
+def test_more_zones_than_16_bits_can_number() -> None:
+    """For "right" they are sorted in another way; the order is the same."""
+    west, south = np.divmod(np.arange(70_000), 300) * np.array([[0.5], [0.25]])
+    zones = gpd.GeoDataFrame(geometry=shapely.box(west, south, west + 0.4, south + 0.2), crs=4326)
+    places = np.random.default_rng(7).uniform(0, [[117], [75]], (2, 2_000))
+    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*places), crs=4326)
+    expected = gpd.sjoin(points, zones, predicate="covered_by", how="right")
+    assert_same_frames(expected, gt.sjoin(points, zones, how="right"))
+
+
 def test_a_frame_of_many_columns_may_be_added_to() -> None:
     """Pandas warns of frames with too many arrays; a join is none of those."""
     many = pd.DataFrame(np.zeros((len(APART), 150)), columns=[f"c{at}" for at in range(150)])
