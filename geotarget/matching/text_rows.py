@@ -1,8 +1,9 @@
 """Rows of a column of text: what ``take`` gives, in a fraction of its time.
 
-A few zones have a name, and a join writes it a million times. Arrow looks at every text twice, and
-copies it byte by byte if it is short. Here a kernel copies 16 bytes at once, which is one store for
-nearly every text; what is written too much is overwritten by the next.
+A few zones have a name, and a join writes it a million times. Here a kernel copies 16 bytes at
+once, one store for nearly every text; what is written too much is overwritten by the next. Memory
+comes from Arrow's pool, which keeps it from one join to the next: that of NumPy goes back to the
+system, and to get it again took up to twice the time of writing it.
 
 Costs, nanoseconds a row: 0.5 for a column without any text, else 2 to 3. Arrow takes 5 to 16.
 """
