@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import shapely
 from geopandas.testing import assert_geodataframe_equal
@@ -263,6 +265,231 @@ def test_real_zones_and_real_pings_give_the_same_rows(shared_data: Path) -> None
     places = gpd.points_from_xy(recorded[longitude], recorded["lat"])
     points = gpd.GeoDataFrame(recorded, geometry=places, crs=4326)
     assert len(assert_as_geopandas(points, zones)) > 1000
+
+
+# -- columns of every kind -----------------------------------------------------------------------
+
+KINDS = {
+    "int64": lambda rng, count: rng.integers(0, 9, count),
+    "uint8": lambda rng, count: rng.integers(0, 9, count).astype(np.uint8),
+    "float32": lambda rng, count: rng.normal(size=count).astype(np.float32),
+    "complex": lambda rng, count: rng.normal(size=count) + 1j,
+    "bool": lambda rng, count: rng.random(count) < 0.5,
+    "text": lambda rng, count: pd.array(words(rng, count), "str"),
+    "text, all missing": lambda _, count: pd.array([None] * count, "str"),
+    "text, none missing": lambda rng, count: pd.array([str(each) for each in rng.random(count)]),
+    "text, empty": lambda _, count: pd.array([""] * count, "str"),
+    "text with NA": lambda rng, count: pd.array(words(rng, count), "string"),
+    "text of Python": lambda rng, count: pd.array(
+        words(rng, count), pd.StringDtype("python", na_value=np.nan)
+    ),
+    "text of Arrow": lambda rng, count: pd.array(words(rng, count), pd.ArrowDtype(pa.string())),
+    "objects": lambda rng, count: pd.Series(words(rng, count), dtype=object).to_numpy(),
+    "objects of all sorts": lambda rng, count: pd.Series(
+        [[None, 1, "a", pd.Timestamp(0), [2]][each] for each in rng.integers(0, 5, count)],
+        dtype=object,
+    ).to_numpy(),
+    "objects that are numbers": lambda rng, count: rng.integers(0, 9, count).astype(object),
+    "objects that are times": lambda _, count: np.array([pd.Timestamp(0)] * count, object),
+    "datetime": lambda rng, count: rng.integers(0, 9, count).astype("M8[s]"),
+    "datetime with zone": lambda rng, count: (
+        pd.DatetimeIndex(rng.integers(0, 9, count).astype("M8[ns]"), tz="Europe/Helsinki").array
+    ),
+    "timedelta": lambda rng, count: rng.integers(0, 9, count).astype("m8[ms]"),
+    "period": lambda rng, count: (
+        pd.PeriodIndex.from_ordinals(rng.integers(0, 9, count), freq="D").array
+    ),
+    "interval": lambda rng, count: pd.arrays.IntervalArray.from_breaks(np.arange(count + 1)),
+    "category": lambda rng, count: pd.Categorical(words(rng, count)),
+    "category in order": lambda rng, count: pd.Categorical(
+        rng.integers(0, 3, count), [2, 1, 0, 7], ordered=True
+    ),
+    "Int16": lambda rng, count: pd.array(rng.integers(0, 9, count), "Int16"),
+    "boolean": lambda rng, count: pd.array([[True, False, None][at % 3] for at in range(count)]),
+    "sparse": lambda rng, count: pd.arrays.SparseArray(rng.integers(0, 2, count) * 1.0),
+    "geometry": lambda rng, count: gpd.points_from_xy(*rng.random((2, count)), crs=3067),
+    "geometry, some missing": lambda _, count: gpd.array.from_shapely(
+        [shapely.Point(at, 0) if at % 2 else None for at in range(count)]
+    ),
+}
+"""How to make columns of `count` rows."""
+
+
+def words(rng: np.random.Generator, count: int) -> list[str | None]:
+    """Return texts: none, empty, as long as what is copied at once, longer, of several bytes."""
+    some = [None, "", "a", "sixteen letters!", "seventeen letters", "Käse 🧀", "x" * 100, "y" * 33]
+    return [some[each] for each in rng.integers(0, len(some), count)]
+
+
+LABELS = {
+    "numbers": lambda _, count: pd.RangeIndex(count),
+    "numbers in steps": lambda _, count: pd.RangeIndex(7, 7 - 3 * count, -3),
+    "no order": lambda rng, count: pd.Index(rng.permutation(count)),
+    "not unique": lambda rng, count: pd.Index(rng.integers(0, 3, count)),
+    **{
+        name: lambda rng, count, name=name: pd.Index(KINDS[name](rng, count))
+        for name in ("float32", "text", "category", "Int16", "datetime with zone", "interval")
+    },
+    **{
+        name: lambda rng, count, name=name: pd.Index(KINDS[name](rng, count), dtype=object)
+        for name in ("objects", "objects that are numbers", "objects that are times")
+    },
+    "days": lambda _, count: pd.date_range("2026-03-01", periods=count),
+}
+"""How to make labels of `count` rows."""
+
+NAMES = st.sampled_from(["a", "b", "name", "index", "level_0", "a_left", "a_right", 7, ("t", 1)])
+
+
+@st.composite
+def dressed(draw: st.DrawFn, frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Give a frame columns, labels, attributes and another name of its geometry."""
+    rng = np.random.default_rng(draw(SEEDS))
+    frame = frame[["geometry"]].copy()
+    for name in draw(st.lists(NAMES, max_size=4, unique=True)):
+        values = KINDS[draw(st.sampled_from(sorted(KINDS)))](rng, len(frame))
+        where = draw(st.integers(0, frame.shape[1]))
+        frame.insert(where, name, pd.Series(values, frame.index, dtype=values.dtype))
+    if draw(st.booleans()):
+        other = draw(st.sampled_from(["place", "outline"]))
+        frame = frame.rename_geometry(other)
+    frame.index = LABELS[draw(st.sampled_from(sorted(LABELS)))](rng, len(frame))
+    frame.index.name = draw(st.sampled_from([None, None, "row", "a", 7, "index"]))
+    frame.columns.name = draw(st.sampled_from([None, "columns"]))
+    frame.attrs = draw(st.sampled_from([{}, {"source": ["census"]}, {"source": "survey"}]))
+    return frame
+
+
+def outcome(join: Callable[[], gpd.GeoDataFrame]) -> tuple[Any, list[tuple[type, str]]]:
+    """Return a result or an error, and the warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found: Any = join()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            found = type(error), str(error)
+    return found, [(each.category, str(each.message)) for each in caught]
+
+
+def assert_same_frames(expected: gpd.GeoDataFrame, actual: gpd.GeoDataFrame) -> None:
+    """Compare more than `assert_geodataframe_equal` does."""
+    if expected.columns.is_unique:
+        assert_geodataframe_equal(expected, actual)
+    else:
+        pd.testing.assert_frame_equal(pd.DataFrame(expected), pd.DataFrame(actual))
+    pd.testing.assert_index_equal(expected.index, actual.index, exact=True)
+    pd.testing.assert_index_equal(expected.columns, actual.columns, exact=True)
+    assert expected.dtypes.tolist() == actual.dtypes.tolist()
+    assert expected.attrs == actual.attrs
+    assert expected.active_geometry_name == actual.active_geometry_name
+    assert type(actual) is gpd.GeoDataFrame
+    for at in range(expected.shape[1]):
+        one, other = expected.iloc[:, at].array, actual.iloc[:, at].array
+        assert type(one) is type(other)
+        if one.dtype == np.object_:
+            assert [type(each) for each in one] == [type(each) for each in other]
+        if one.dtype == "geometry":
+            assert one.crs == other.crs
+
+
+APART = gpd.GeoDataFrame(
+    geometry=[shapely.box(2 * x, y, 2 * x + 1, y + 1) for x in range(3) for y in range(0, 4, 2)],
+    crs=4326,
+)
+"""Zones that have nothing in common, so that GeoPandas gives pairs in one order only."""
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data(), st.sampled_from(HOWS), st.sampled_from([0, 1, 2, 40]), SEEDS)
+def test_frames_of_all_kinds_are_joined_as_by_geopandas(
+    data: st.DataObject, how: str, count: int, seed: int
+) -> None:
+    """Columns of any type and name, labels, attributes: results, warnings and errors are equal."""
+    rng = np.random.default_rng(seed)
+    places = rng.uniform(-0.5, 5.5, (2, count))
+    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*places, crs=4326))
+    points = data.draw(dressed(points), label="points")
+    zones = data.draw(dressed(APART.iloc[: data.draw(st.integers(0, 6))]), label="zones")
+    if data.draw(st.integers(0, 9)) == 0:  # two columns of one name
+        points = pd.concat([points, points.drop(columns=points.active_geometry_name)], axis=1)
+    options = data.draw(
+        st.sampled_from([{}, {}, {"lsuffix": "x", "rsuffix": "y"}, {"lsuffix": "", "rsuffix": ""}])
+    )
+    expected, told = outcome(
+        lambda: gpd.sjoin(points, zones, predicate="covered_by", how=how, **options)
+    )
+    actual, told_here = outcome(lambda: gt.sjoin(points, zones, how=how, **options))
+    assert told == told_here
+    if isinstance(expected, tuple):
+        assert expected == actual
+    else:
+        assert isinstance(actual, gpd.GeoDataFrame), actual
+        assert_same_frames(expected, actual)
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_columns_of_each_kind_are_taken_as_by_geopandas(kind: str, how: str) -> None:
+    """On either side, with and without rows that find nothing."""
+    rng = np.random.default_rng(5)
+    zones = APART.assign(code=KINDS[kind](rng, len(APART)))
+    places = rng.uniform(-0.5, 5.5, (2, 200))
+    points = gpd.GeoDataFrame(
+        {"value": KINDS[kind](rng, 200)}, geometry=gpd.points_from_xy(*places), crs=4326
+    )
+    for some in (points, points.iloc[50:], points.iloc[:1]):
+        for few in (zones, zones.iloc[2:], zones.iloc[:1]):
+            expected = gpd.sjoin(some, few, predicate="covered_by", how=how)
+            assert_same_frames(expected, gt.sjoin(some, few, how=how))
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_text_may_lie_in_several_pieces(how: str) -> None:
+    """As it does when frames were put one below the other."""
+    zones = pd.concat([APART.iloc[:2].assign(code="a"), APART.iloc[2:].assign(code=None)])
+    places = np.random.default_rng(6).uniform(-0.5, 5.5, (2, 100))
+    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*places), crs=4326)
+    points = pd.concat([points.assign(who="x"), points.assign(who="yy")])
+    expected = gpd.sjoin(points, zones, predicate="covered_by", how=how)
+    assert_same_frames(expected, gt.sjoin(points, zones, how=how))
+
+
+def test_more_zones_than_16_bits_can_number() -> None:
+    """For "right" they are sorted in another way; the order is the same."""
+    west, south = np.divmod(np.arange(70_000), 300) * np.array([[0.5], [0.25]])
+    zones = gpd.GeoDataFrame(geometry=shapely.box(west, south, west + 0.4, south + 0.2), crs=4326)
+    places = np.random.default_rng(7).uniform(0, [[117], [75]], (2, 2_000))
+    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*places), crs=4326)
+    expected = gpd.sjoin(points, zones, predicate="covered_by", how="right")
+    assert_same_frames(expected, gt.sjoin(points, zones, how="right"))
+
+
+def test_a_frame_of_many_columns_may_be_added_to() -> None:
+    """Pandas warns of frames with too many arrays; a join is none of those."""
+    many = pd.DataFrame(np.zeros((len(APART), 150)), columns=[f"c{at}" for at in range(150)])
+    zones = gpd.GeoDataFrame(many, geometry=APART.geometry)
+    points = gpd.GeoDataFrame(geometry=gpd.points_from_xy([0.5, 9], [0.5, 9]), crs=4326)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        joined = gt.sjoin(points, zones)
+        joined["more"] = 1
+    assert 1 == len(joined)
+
+
+def test_a_joined_frame_holds_nothing_of_the_frames_before() -> None:
+    """Writing to a join, in place and into its arrays, leaves both frames as they were."""
+    points = gpd.GeoDataFrame(
+        {"who": [1, 2]}, geometry=gpd.points_from_xy([0.5, 0.6], [0.5, 0.6]), crs=4326
+    )
+    for how in HOWS:
+        zones = APART.iloc[:1].assign(code="a", size=1.5)
+        before = points.copy(), zones.copy()
+        joined = gt.sjoin(points, zones, how=how)
+        for name, value in (("who", 7), ("code", "b"), ("size", 9.0)):
+            joined.loc[:, name] = value
+        joined.loc[:, "geometry"] = None
+        assert_geodataframe_equal(before[0], points)
+        assert_geodataframe_equal(before[1], zones)
 
 
 # -- what is refused -----------------------------------------------------------------------------
