@@ -59,6 +59,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/uplift.py
 	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python benchmarks/turns.py
+	$(BIN)/python benchmarks/failover.py
 
 bench-entries: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.entries

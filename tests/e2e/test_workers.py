@@ -24,7 +24,7 @@ FAILOVER_S = 12.0
 MOVED_S = 7.0
 """Until others have the slots of a worker that does not reach its broker: 3.6 alone."""
 NODE_S = 20.0
-"""8 to 10.3 seconds, of which NATS takes up to 9 to elect its leaders; more where it elects twice."""
+"""8 to 10.3 seconds, of which NATS takes up to 9 to elect leaders; more where it elects twice."""
 RATE = 300.0
 FROZEN_S, FROZEN_AGAIN_S = 30.0, 12.0
 AWAY_S = 30.0
