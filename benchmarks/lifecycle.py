@@ -27,6 +27,8 @@ from geotarget.model import Zone
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FIRST_ANSWER = """
+import sys
+sys.modules["scipy"] = None  # numba reads it where it is, and pip brings it to none of our users
 from shapely import box
 from geotarget import Zone, ZoneIndex
 index = ZoneIndex.build([Zone(id="square", geometry=box(0, 0, 0.01, 0.01))])

@@ -12,10 +12,10 @@ Costs: 17 ns an edge for the area and the length together, once, when an index i
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyproj
 from numpy.typing import NDArray
 
 from geotarget.engine.compiled import njit
@@ -30,7 +30,26 @@ POLE = 90.0
 SEAM = 180.0
 """The antimeridian; -180 is the same meridian."""
 
-GEOD = pyproj.Geod(ellps="WGS84")
+
+class Geodesics:
+    """Those of pyproj, which is read when they are first asked for: that takes 40 ms."""
+
+    @cached_property
+    def _exact(self) -> Any:
+        from pyproj import Geod  # noqa: PLC0415 most indexes never ask
+
+        return Geod(ellps="WGS84")
+
+    def inv(self, *places: Any) -> Any:
+        """Return azimuths, degrees, and the distance, metres: `pyproj.Geod.inv`."""
+        return self._exact.inv(*places)
+
+    def fwd(self, *ways: Any) -> Any:
+        """Return where ways end, and the azimuth back, degrees: `pyproj.Geod.fwd`."""
+        return self._exact.fwd(*ways)
+
+
+GEOD = Geodesics()
 """Geodesics, exact to nanometres."""
 
 RADIAN = math.pi / 180.0

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import shapely
 
-from geotarget.engine.ellipsoid import GEOD
 from geotarget.engine.shown import MOST, SHOWN, about, cells_of, size_of
 from geotarget.errors import InvalidInput
+from tests.oracle import GEOD
 
 WORLD = shapely.box(-180, -90, 180, 90)
 OVER_A_POLE = shapely.box(0, 80, 180, 90)
