@@ -27,8 +27,8 @@ from geotarget.ingest.nats_admin import MESSAGES, consumer_name, without_login
 from geotarget.ingest.nats_connection import end, login_of, unless
 
 _EVERY_S, _ANSWER_S = 0.1, 0.5
-
 _PERSISTENT: dict[str, Any] = {"max_reconnect_attempts": -1, "reconnect_time_wait": 0.1}
+"""Every server is tried again and again, at first and whenever the connection is lost."""
 
 _log = structlog.get_logger(__name__)
 
@@ -129,6 +129,7 @@ class HoldEnder:
     async def _watch(self, manager: JetStreamContext, stop: asyncio.Event) -> None:
         asked: dict[str, asyncio.Task[None]] = {}
         # Ahead of time: later it may be the very server that keeps the sessions that has died.
+        # Whom nobody answers for now is asked about again once it is held.
         await asyncio.gather(
             *(self._consumer(manager, name, topics) for name, topics in self._known.items()),
             return_exceptions=True,
