@@ -20,16 +20,8 @@ from geotarget.errors import StoreError
 from geotarget.model import MemberRow
 from geotarget.store.database import cursor_of
 from geotarget.store.documents import to_json
-from geotarget.store.live_log import (
-    NO_SLOT,
-    UPSERT_DEVICE,
-    UPSERT_MEMBER,
-    Member,
-    Pair,
-    decode_devices,
-    decode_members,
-    encode,
-)
+from geotarget.store.live_log import NO_SLOT, UPSERT_DEVICE, decode_devices
+from geotarget.store.stays import UPSERT_MEMBER, Member, Pair, decode_members, encode
 
 ROWS_AT_ONCE = 50_000
 

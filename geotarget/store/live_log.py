@@ -3,10 +3,10 @@
 Every batch moves nearly every device that it holds, and SQLite pays by the page: an upsert of
 5,000 devices among 100,000 costs 7.4 µs of CPU a device, among 5,000 still 2.5. So a batch appends
 one row to the log, which costs 1.0 and 0.4 µs, and the oldest rows of the log are folded into
-the tables `device` and `membership` later on. Whatever has a newer entry further on in the log
-need not be folded at all: a map in memory (about 100 bytes a device in the log) knows. At a million
-devices that all move, where the log holds few of them twice, it still halves the cost (7.2 against
-14.8 µs).
+the table `device` later on, and what they hold of memberships goes into `stays`. Whatever has a
+newer entry further on in the log need not be folded at all: a map in memory (about 100 bytes a
+device in the log) knows. At a million devices that all move, where the log holds few of them twice,
+it still halves the cost (7.2 against 14.8 µs).
 
 A worker that shares the devices with others has a log for each slot that it owns (`slot_logs`), in
 the table `slot_log`: whoever owns the slot next reads just that. Who works alone has one, in
@@ -29,35 +29,25 @@ import sqlalchemy as sa
 
 from geotarget.model import BatchWrite, MemberRow
 from geotarget.store.database import cursor_of
+from geotarget.store.stays import Carried, Carry, Member, Pair, Row, Stays, decode_members, encode
 from geotarget.store.tombstones import LAST_ERASURE
 
 FOLDED_AT_ONCE = 2
 """Log rows that a transaction writes into tables for each that it appends, about: no batch waits
 for long."""
 
+_STAYS = 4
+"""Memberships that outlast a log may have so many times fewer rows and bytes than it has."""
+
 NO_SLOT = -1
 """Of devices whose worker works alone."""
 
-Pair = tuple[str, str]
-Member = tuple[str, str, int, int, int, str, bytes]
-Row = tuple[int, bytes, bytes, bytes]
-"""A row of a log: number, devices, memberships, states."""
-
-encode = msgspec.msgpack.Encoder().encode
 decode_devices = msgspec.msgpack.Decoder(list[str]).decode
-decode_members = msgspec.msgpack.Decoder(tuple[list[Member], list[Pair]]).decode
 _NO_MEMBERS = encode(((), ()))
 
 UPSERT_DEVICE = """
 INSERT INTO device (device, state, slot) VALUES (?, ?, ?)
 ON CONFLICT (device) DO UPDATE SET state = excluded.state, slot = excluded.slot
-"""
-UPSERT_MEMBER = """
-INSERT INTO membership (device, zone, phase, since_ms, last_ms, visit, state, slot)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (device, zone) DO UPDATE SET
-  phase = excluded.phase, since_ms = excluded.since_ms, last_ms = excluded.last_ms,
-  visit = excluded.visit, state = excluded.state, slot = excluded.slot
 """
 
 
@@ -84,6 +74,7 @@ class Append:
     folded: int = 0
     forgotten_devices: list[str] = field(default_factory=list)
     forgotten_pairs: list[Pair] = field(default_factory=list)
+    carry: Carry = field(default_factory=Carry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +96,7 @@ class LiveLog:
     ----------
     max_rows, max_bytes
         How long the log may grow before it is folded.
+        Of memberships that outlast it a quarter as much more is kept.
     spare
         So many rows more are folded once it is full, in the same few statements.
     slot
@@ -121,6 +113,13 @@ class LiveLog:
         self._max_bytes = max_bytes
         self._spare = spare
         self._erasure = -1
+        self._stays = Stays(
+            self._table,
+            self._ours,
+            slot,
+            max_rows=max(max_rows // _STAYS, 1),
+            max_bytes=max_bytes // _STAYS,
+        )
         self._forget()
 
     @property
@@ -139,6 +138,7 @@ class LiveLog:
         self._last_pair: dict[Pair, int] = {}
         self._bytes = 0
         self._last_seq = 0
+        self._stays.forget()
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -160,8 +160,8 @@ class LiveLog:
         cursor = cursor_of(connection)
         newest = f"SELECT coalesce(max(seq), 0), {LAST_ERASURE} FROM {self._table}"  # noqa: S608 - our own text
         self.follow(cursor, *cursor.execute(newest).fetchone())
-        done, row = self.prepare(cursor, batch)
-        if row is not None:
+        done, rows = self.prepare(cursor, batch)
+        for row in rows:
             cursor.execute(
                 "INSERT INTO live_log (seq, devices, members, states) VALUES (?, ?, ?, ?)", row
             )
@@ -188,18 +188,21 @@ class LiveLog:
         )
         for seq, size, devices, members in rows:
             put, removed = decode_members(members)
-            pairs = [(device, zone) for device, zone, *_ in put] + removed
-            self._push(Entry(seq, decode_devices(devices), pairs, size))
+            pairs = [(device, zone) for device, zone, *_ in put]
+            if seq < 0:
+                self._stays.push(Carried(seq, pairs, removed, size))
+            else:
+                self._push(Entry(seq, decode_devices(devices), pairs + removed, size))
         self._erasure = erasure
 
     def prepare(
         self, cursor: Any, batch: BatchWrite, *, may_fold: bool = True
-    ) -> tuple[Append, Row | None]:
-        """Fold what has become too old, and return the row that is to be appended, if any."""
+    ) -> tuple[Append, list[Row]]:
+        """Fold what has become too old, and return the rows that are to be appended, if any."""
         _check_width(batch)
-        done = self._fold(cursor) if may_fold else Append(None)
+        done, rows = self._fold(cursor) if may_fold else (Append(None), [])
         if not (batch.devices or batch.members_put or batch.members_removed):
-            return done, None
+            return done, rows
         members = _NO_MEMBERS
         if batch.members_put or batch.members_removed:
             members = encode((tuple(map(_columns, batch.members_put)), batch.members_removed))
@@ -211,7 +214,8 @@ class LiveLog:
             + [(device, zone) for device, zone in batch.members_removed],
             bytes=len(devices) + len(members) + len(batch.device_states),
         )
-        return done, (self._last_seq + 1, devices, members, batch.device_states)
+        rows.append((self._last_seq + 1, devices, members, batch.device_states))
+        return done, rows
 
     def settle(self, done: Append) -> None:
         """Remember what was appended and folded: its transaction is committed."""
@@ -221,6 +225,7 @@ class LiveLog:
             self._last_device.pop(device, None)
         for pair in done.forgotten_pairs:
             self._last_pair.pop(pair, None)
+        self._stays.settle(done.carry)
         if done.entry is not None:
             self._push(done.entry)
 
@@ -237,15 +242,17 @@ class LiveLog:
                 each.alive -= count
         self._last_pair.update(dict.fromkeys(entry.pairs, entry.seq))
 
-    def _fold(self, cursor: Any) -> Append:
-        """Drop the oldest entries, if the log is full, and write what lives of them into tables.
+    def _fold(self, cursor: Any) -> tuple[Append, list[Row]]:
+        """Drop the oldest entries, if the log is full, and write what lives of them elsewhere.
 
         All that nothing lives of go at once, so that a statement is sent now and then, not a batch.
+        Returns what is to be settled, and rows that are to be appended.
         """
         done = Append(None)
         rows, size = len(self._entries), self._bytes
+        carried: list[Row] = []
         if self.fullness < 1:
-            return done
+            return done, carried
         to_rows = self._max_rows - self._spare
         to_bytes = self._max_bytes * to_rows / self._max_rows
         written: list[_Alive] = []
@@ -261,12 +268,12 @@ class LiveLog:
             last = entry.seq
         if done.folded:
             self._fold_devices(cursor, [each for each in written if each.devices], done)
-            self._fold_members(cursor, [each for each in written if each.pairs], done)
+            carried = self._carry_members(cursor, [each for each in written if each.pairs], done)
             cursor.execute(
-                f"DELETE FROM {self._table} WHERE {self._ours} AND seq <= ?",  # noqa: S608 - our own text
+                f"DELETE FROM {self._table} WHERE {self._ours} AND seq BETWEEN 0 AND ?",  # noqa: S608 - our own text
                 (last,),
             )
-        return done
+        return done, carried
 
     def _alive(self, entry: Entry) -> _Alive:
         """Return what the log has nothing newer of."""
@@ -292,18 +299,17 @@ class LiveLog:
             cursor.executemany(UPSERT_DEVICE, rows)
             done.forgotten_devices += [device for device, *_ in rows]
 
-    def _fold_members(self, cursor: Any, entries: Sequence[_Alive], done: Append) -> None:
+    def _carry_members(self, cursor: Any, entries: Sequence[_Alive], done: Append) -> list[Row]:
+        there: list[Member] = []
         gone: set[Pair] = set()
-        rows = []
         for each, members in self._stored(cursor, "members", entries):
             put, removed = decode_members(members)
             gone |= each.pairs & set(removed)
-            rows += [(*row, self.slot) for row in put if row[:2] in each.pairs]
+            there += [row for row in put if row[:2] in each.pairs]
             done.forgotten_pairs += each.pairs
-        if gone:
-            cursor.executemany("DELETE FROM membership WHERE device = ? AND zone = ?", sorted(gone))
-        if rows:
-            cursor.executemany(UPSERT_MEMBER, sorted(rows))
+        gone -= {row[:2] for row in there}
+        done.carry, row = self._stays.carry(cursor, there, list(gone))
+        return [] if row is None else [row]
 
     def _stored(
         self, cursor: Any, column: str, entries: Sequence[_Alive]

@@ -99,8 +99,8 @@ class SlotLogs:
             `device_states` can't be divided among `devices`.
         """
         cursor = cursor_of(connection)
-        rows = cursor.execute(_FENCE, (self._owner,)).fetchall()
-        there = {slot: epoch for slot, epoch, _ in rows}
+        leases = cursor.execute(_FENCE, (self._owner,)).fetchall()
+        there = {slot: epoch for slot, epoch, _ in leases}
         parts = self._parts(batch)
         lost = {slot for slot, epoch in self._epochs.items() if there.get(slot) != epoch}
         lost |= parts.keys() - self._epochs.keys()
@@ -110,8 +110,8 @@ class SlotLogs:
         room = FOLDED_AT_ONCE * len(parts)
         for slot in sorted(parts, key=lambda slot: self._logs[slot].fullness, reverse=True):
             log, part = self._logs[slot], parts[slot]
-            log.follow(cursor, log.last_seq, rows[0][2])
-            append, row = log.prepare(
+            log.follow(cursor, log.last_seq, leases[0][2])
+            append, rows = log.prepare(
                 cursor,
                 BatchWrite(
                     devices=part.devices,
@@ -123,8 +123,7 @@ class SlotLogs:
             )
             room -= append.folded
             done.of.append((log, append))
-            if row is not None:
-                new.append((slot, *row))
+            new += [(slot, *row) for row in rows]
         cursor.executemany(_INSERT, sorted(new))
         return done
 

@@ -147,7 +147,7 @@ class SlotsContract:
                 )
             )
             with store._database.read() as connection:
-                counted = sa.text("SELECT count(*) FROM slot_log GROUP BY slot")
+                counted = sa.text("SELECT count(*) FROM slot_log WHERE seq > 0 GROUP BY slot")
                 rows = connection.execute(counted).scalars().all()
             before, folded = sum(rows), before + len(rows) - sum(rows)
             most = max(most, folded)
