@@ -67,7 +67,13 @@ class OwnedSlots:
     ) -> None:
         self._store = store
         self._slots_of = slots_of
-        self._logs = SlotLogs(owner, slots_of, max_rows=log_rows, max_bytes=log_bytes)
+        self._logs = SlotLogs(
+            owner,
+            slots_of,
+            max_rows=log_rows,
+            max_bytes=log_bytes,
+            number_of=lambda devices: self._state.rows(devices),  # noqa: PLW0108 - another in `bind`
+        )
         self._errands: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = (
             queue.SimpleQueue()
         )

@@ -303,6 +303,7 @@ class Pipeline:
                 BatchWrite(
                     devices=[self.state.ids[row] for row in step.rows.tolist()],
                     device_states=step.devices.tobytes(),
+                    rows=step.rows,
                     members_put=step.member_rows(self.state),
                     members_removed=[(self.state.ids[row], zone) for row, _, zone in step.removed],
                     transitions=step.transitions,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from geotarget.model.decisions import Decision, Delivery
-from geotarget.model.movement import MemberRow, Rejected, Trace, Transition
+from geotarget.model.movement import IntArray, MemberRow, Rejected, Trace, Transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class BatchWrite:
         The devices whose state moved, each once.
     device_states
         Their new states, concatenated; ``len(device_states) / len(devices)`` bytes each.
+    rows
+        Numbers of the devices, if the writer has some: each its own for as long as he has it.
     members_put, members_removed
         Memberships to write, and (device, zone) pairs to forget.
     transitions, decisions, deliveries
@@ -58,6 +60,7 @@ class BatchWrite:
 
     devices: Sequence[str] = ()
     device_states: bytes = b""
+    rows: IntArray | None = None
     members_put: Sequence[MemberRow] = ()
     members_removed: Sequence[tuple[str, str]] = ()
     transitions: Sequence[Transition] = ()

@@ -4,9 +4,9 @@ Every batch moves nearly every device that it holds, and SQLite pays by the page
 5,000 devices among 100,000 costs 7.4 µs of CPU a device, among 5,000 still 2.5. So a batch appends
 one row to the log, which costs 1.0 and 0.4 µs, and the oldest rows of the log are folded into
 the table `device` later on, and what they hold of memberships goes into `stays`. Whatever has a
-newer entry further on in the log need not be folded at all: a map in memory (about 100 bytes a
-device in the log) knows. At a million devices that all move, where the log holds few of them twice,
-it still halves the cost (7.2 against 14.8 µs).
+newer entry further on in the log need not be folded at all (`newest` knows). At a million devices
+that all move, where the log holds few of them twice, it still halves the cost (7.2 against
+14.8 µs).
 
 A worker that shares the devices with others has a log for each slot that it owns (`slot_logs`), in
 the table `slot_log`: whoever owns the slot next reads just that. Who works alone has one, in
@@ -18,7 +18,7 @@ and server together; with logs of eight rows, where every state was folded, it w
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -27,8 +27,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from geotarget.model import BatchWrite, MemberRow
+from geotarget.model import BatchWrite, IntArray, MemberRow
 from geotarget.store.database import cursor_of
+from geotarget.store.newest import Newest
 from geotarget.store.stays import Carried, Carry, Member, Pair, Row, Stays, decode_members, encode
 from geotarget.store.tombstones import LAST_ERASURE
 
@@ -53,17 +54,12 @@ ON CONFLICT (device) DO UPDATE SET state = excluded.state, slot = excluded.slot
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """What one row of the log is about, without the states; each device once.
-
-    `alive` counts those of its devices of which the log has nothing newer: nearly always it is 0
-    when an entry is old enough to go, and none of them needs to be looked up again.
-    """
+    """What one row of the log is about, without the states; each device once, by its number."""
 
     seq: int
-    devices: Sequence[str]
+    numbers: IntArray
     pairs: Sequence[Pair]
     bytes: int
-    alive: int = 0
 
 
 @dataclass(slots=True)
@@ -82,7 +78,7 @@ class _Alive:
     """What lives of an entry: positions of its devices, and pairs."""
 
     entry: Entry
-    devices: Sequence[int]
+    devices: IntArray
     pairs: set[Pair]
 
 
@@ -101,12 +97,21 @@ class LiveLog:
         So many rows more are folded once it is full, in the same few statements.
     slot
         Of the devices in it; negative: of all devices.
+    newest
+        Where the newest states are, if other logs share it.
     """
 
     def __init__(
-        self, *, max_rows: int, max_bytes: int, spare: int = 0, slot: int = NO_SLOT
+        self,
+        *,
+        max_rows: int,
+        max_bytes: int,
+        spare: int = 0,
+        slot: int = NO_SLOT,
+        newest: Newest | None = None,
     ) -> None:
         self.slot = slot
+        self._newest = Newest() if newest is None else newest
         self._table = "live_log" if slot < 0 else "slot_log"
         self._ours = "TRUE" if slot < 0 else f"slot = {slot}"
         self._max_rows = max_rows
@@ -134,7 +139,6 @@ class LiveLog:
 
     def _forget(self) -> None:
         self._entries: deque[Entry] = deque()
-        self._last_device: dict[str, Entry] = {}
         self._last_pair: dict[Pair, int] = {}
         self._bytes = 0
         self._last_seq = 0
@@ -192,7 +196,8 @@ class LiveLog:
             if seq < 0:
                 self._stays.push(Carried(seq, pairs, removed, size))
             else:
-                self._push(Entry(seq, decode_devices(devices), pairs + removed, size))
+                numbers = self._newest.numbers(decode_devices(devices))
+                self._push(Entry(seq, numbers, pairs + removed, size))
         self._erasure = erasure
 
     def prepare(
@@ -209,7 +214,7 @@ class LiveLog:
         devices = encode(batch.devices)
         done.entry = Entry(
             seq=self._last_seq + 1,
-            devices=tuple(batch.devices),
+            numbers=self._newest.numbers(batch.devices, batch.rows),
             pairs=[(row.device, row.zone) for row in batch.members_put]
             + [(device, zone) for device, zone in batch.members_removed],
             bytes=len(devices) + len(members) + len(batch.device_states),
@@ -219,27 +224,24 @@ class LiveLog:
 
     def settle(self, done: Append) -> None:
         """Remember what was appended and folded: its transaction is committed."""
-        for _ in range(done.folded):
-            self._bytes -= self._entries.popleft().bytes
-        for device in done.forgotten_devices:
-            self._last_device.pop(device, None)
-        for pair in done.forgotten_pairs:
-            self._last_pair.pop(pair, None)
-        self._stays.settle(done.carry)
         if done.entry is not None:
             self._push(done.entry)
+        last = 0
+        for _ in range(done.folded):
+            entry = self._entries.popleft()
+            self._bytes -= entry.bytes
+            last = entry.seq
+        self._newest.forget(done.forgotten_devices, last)
+        for pair in done.forgotten_pairs:
+            if self._last_pair[pair] <= last:
+                del self._last_pair[pair]
+        self._stays.settle(done.carry)
 
     def _push(self, entry: Entry) -> None:
         self._entries.append(entry)
         self._bytes += entry.bytes
         self._last_seq = entry.seq
-        last = self._last_device
-        before = Counter(map(last.get, entry.devices))
-        last.update(dict.fromkeys(entry.devices, entry))
-        entry.alive = len(entry.devices)
-        for each, count in before.items():
-            if each is not None:
-                each.alive -= count
+        self._newest.put(entry.numbers, entry.seq)
         self._last_pair.update(dict.fromkeys(entry.pairs, entry.seq))
 
     def _fold(self, cursor: Any) -> tuple[Append, list[Row]]:
@@ -258,7 +260,7 @@ class LiveLog:
         written: list[_Alive] = []
         for entry in islice(self._entries, rows - 1):  # the newest one keeps the numbering alive
             alive = self._alive(entry)
-            if alive.devices or alive.pairs:
+            if len(alive.devices) or alive.pairs:
                 enough = rows - done.folded < to_rows and size <= to_bytes
                 if enough or len(written) == FOLDED_AT_ONCE + self._spare:
                     break
@@ -267,7 +269,7 @@ class LiveLog:
             done.folded += 1
             last = entry.seq
         if done.folded:
-            self._fold_devices(cursor, [each for each in written if each.devices], done)
+            self._fold_devices(cursor, [each for each in written if len(each.devices)], done)
             carried = self._carry_members(cursor, [each for each in written if each.pairs], done)
             cursor.execute(
                 f"DELETE FROM {self._table} WHERE {self._ours} AND seq BETWEEN 0 AND ?",  # noqa: S608 - our own text
@@ -277,22 +279,18 @@ class LiveLog:
 
     def _alive(self, entry: Entry) -> _Alive:
         """Return what the log has nothing newer of."""
-        devices: Sequence[int] = ()
-        if entry.alive:
-            last = map(self._last_device.__getitem__, entry.devices)
-            devices = [at for at, newest in enumerate(last) if newest is entry]
         last_pair = self._last_pair
         pairs = {pair for pair in entry.pairs if last_pair[pair] == entry.seq}
-        return _Alive(entry, devices, pairs)
+        return _Alive(entry, self._newest.still(entry.numbers, entry.seq), pairs)
 
     def _fold_devices(self, cursor: Any, entries: Sequence[_Alive], done: Append) -> None:
         rows = []
-        for each, states in self._stored(cursor, "states", entries):
-            devices = each.entry.devices
+        for each, names, states in self._stored(cursor, "devices, states", entries):
+            devices = decode_devices(names)
             width = len(states) // len(devices)
             rows += [
                 (devices[at], states[at * width : (at + 1) * width], self.slot)
-                for at in each.devices
+                for at in each.devices.tolist()
             ]
         if rows:
             rows.sort()
@@ -312,19 +310,19 @@ class LiveLog:
         return [] if row is None else [row]
 
     def _stored(
-        self, cursor: Any, column: str, entries: Sequence[_Alive]
-    ) -> Iterator[tuple[_Alive, bytes]]:
+        self, cursor: Any, columns: str, entries: Sequence[_Alive]
+    ) -> Iterator[tuple[Any, ...]]:
         """Yield entries with what the table has of them."""
         if not entries:
             return
         there = cursor.execute(
-            f"SELECT seq, {column} FROM {self._table} "  # noqa: S608 - our own text
+            f"SELECT seq, {columns} FROM {self._table} "  # noqa: S608 - our own text
             f"WHERE {self._ours} AND seq BETWEEN ? AND ?",
             (entries[0].entry.seq, entries[-1].entry.seq),
         )
-        values = dict(there.fetchall())
+        values = {seq: of for seq, *of in there.fetchall()}
         for each in entries:
-            yield each, bytes(values[each.entry.seq])
+            yield each, *map(bytes, values[each.entry.seq])
 
 
 def _columns(row: MemberRow) -> Member:

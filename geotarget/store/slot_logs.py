@@ -11,12 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import sqlalchemy as sa
 
 from geotarget.model import BatchWrite, IntArray, MemberRow
 from geotarget.store.database import cursor_of
 from geotarget.store.leases import SlotsLost
 from geotarget.store.live_log import FOLDED_AT_ONCE, Append, LiveLog
+from geotarget.store.newest import Newest, NumberOf
 from geotarget.store.tombstones import LAST_ERASURE
 
 _FENCE = f"""
@@ -40,16 +42,6 @@ class SlotAppends:
     of: list[tuple[LiveLog, Append]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Part:
-    """What a batch says about one slot."""
-
-    devices: list[str] = field(default_factory=list)
-    states: list[bytes] = field(default_factory=list)
-    put: list[MemberRow] = field(default_factory=list)
-    removed: list[tuple[str, str]] = field(default_factory=list)
-
-
 class SlotLogs:
     """The logs of one worker. Not thread-safe: used inside write transactions.
 
@@ -61,15 +53,26 @@ class SlotLogs:
         The slot of each device.
     max_rows, max_bytes
         How long the log of each slot may grow before it is folded.
+    number_of
+        What `BatchWrite.rows` says of devices, where batches have it.
     """
 
-    def __init__(self, owner: str, slots_of: SlotsOf, *, max_rows: int, max_bytes: int) -> None:
+    def __init__(
+        self,
+        owner: str,
+        slots_of: SlotsOf,
+        *,
+        max_rows: int,
+        max_bytes: int,
+        number_of: NumberOf | None = None,
+    ) -> None:
         self._owner = owner
         self._slots_of = slots_of
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._epochs: dict[int, int] = {}
         self._logs: dict[int, LiveLog] = {}
+        self._newest = Newest(number_of)
 
     def take(self, epochs: Mapping[int, int]) -> None:
         """Write into these slots from now on, under these epochs."""
@@ -80,6 +83,7 @@ class SlotLogs:
                 max_bytes=self._max_bytes,
                 spare=self._max_rows // _SPARE_PARTS,
                 slot=slot,
+                newest=self._newest,
             )
 
     def leave(self, slots: Sequence[int]) -> None:
@@ -109,18 +113,9 @@ class SlotLogs:
         done, new = SlotAppends(), []
         room = FOLDED_AT_ONCE * len(parts)
         for slot in sorted(parts, key=lambda slot: self._logs[slot].fullness, reverse=True):
-            log, part = self._logs[slot], parts[slot]
+            log = self._logs[slot]
             log.follow(cursor, log.last_seq, leases[0][2])
-            append, rows = log.prepare(
-                cursor,
-                BatchWrite(
-                    devices=part.devices,
-                    device_states=b"".join(part.states),
-                    members_put=part.put,
-                    members_removed=part.removed,
-                ),
-                may_fold=room > 0,
-            )
+            append, rows = log.prepare(cursor, parts[slot], may_fold=room > 0)
             room -= append.folded
             done.of.append((log, append))
             new += [(slot, *row) for row in rows]
@@ -132,24 +127,39 @@ class SlotLogs:
         for log, append in done.of:
             log.settle(append)
 
-    def _parts(self, batch: BatchWrite) -> dict[int, _Part]:
+    def _parts(self, batch: BatchWrite) -> dict[int, BatchWrite]:
+        """Return what a batch says about each slot."""
         count = len(batch.devices)
         if count and (len(batch.device_states) % count or not batch.device_states):
             raise ValueError(
                 f"{len(batch.device_states)} bytes of state can't be divided among {count} devices"
             )
-        width = len(batch.device_states) // count if count else 0
-        parts: defaultdict[int, _Part] = defaultdict(_Part)
-        for at, slot in enumerate(self._slots_of(batch.devices).tolist()):
-            part = parts[slot]
-            part.devices.append(batch.devices[at])
-            part.states.append(batch.device_states[at * width : (at + 1) * width])
-        put, removed = batch.members_put, batch.members_removed
-        for slot, row in zip(
-            self._slots_of([each.device for each in put]).tolist(), put, strict=True
-        ):
-            parts[slot].put.append(row)
-        whose = self._slots_of([device for device, _ in removed]).tolist()
-        for slot, (device, zone) in zip(whose, removed, strict=True):
-            parts[slot].removed.append((device, zone))
-        return parts
+        put: defaultdict[int, list[MemberRow]] = defaultdict(list)
+        removed: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+        whose = self._slots_of([row.device for row in batch.members_put]).tolist()
+        for slot, row in zip(whose, batch.members_put, strict=True):
+            put[slot].append(row)
+        whose = self._slots_of([device for device, _ in batch.members_removed]).tolist()
+        for slot, pair in zip(whose, batch.members_removed, strict=True):
+            removed[slot].append(pair)
+
+        slots = self._slots_of(batch.devices)
+        order = np.argsort(slots.astype(np.uint16), kind="stable")  # by digits: quick
+        devices = [batch.devices[at] for at in order.tolist()]
+        width = len(batch.device_states) // max(count, 1)
+        states = np.frombuffer(batch.device_states, np.uint8).reshape(count, width)[order]
+        numbers = None if batch.rows is None else batch.rows[order]
+        found, begin = np.unique(slots[order], return_index=True)
+        ends = [*begin.tolist(), count]
+        place = dict(zip(found.tolist(), map(slice, ends, ends[1:]), strict=True))
+        return {
+            slot: BatchWrite(
+                devices=devices[part],
+                device_states=states[part].tobytes(),
+                rows=None if numbers is None else numbers[part],
+                members_put=put.get(slot, ()),
+                members_removed=removed.get(slot, ()),
+            )
+            for slot in {*place, *put, *removed}
+            for part in [place.get(slot, slice(0))]
+        }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from backends import Backend
@@ -12,7 +14,7 @@ from records import member, transition
 
 from geotarget.errors import StoreError
 from geotarget.ingest.slots import ALL_SLOTS, SLOTS, slot_of, slots_of
-from geotarget.model import BatchWrite
+from geotarget.model import BatchWrite, IntArray, MemberRow
 from geotarget.store import SlotLogs, SlotsLost, Store
 
 LONG_MS = 60_000
@@ -158,6 +160,96 @@ class SlotsContract:
         assert {
             (each, f"zone {number}") for number in range(60) for each in PHONES[number % 30 :: 30]
         } == {(row.device, row.zone) for row in found.load_members(slots=range(SLOTS))}
+
+    @pytest.mark.parametrize("numbered", [False, True])
+    @pytest.mark.parametrize("rows", [2, 8, 40])
+    def test_logs_of_slots_at_random(self, backend: Backend, rows: int, numbered: bool) -> None:
+        """Stays short and long, of who is numbered and who is not: owners find what was written."""
+        random = Random(rows)
+        places = {phone: at for at, phone in enumerate(random.sample(PHONES, len(PHONES)))}
+
+        def number_of(devices: Sequence[str]) -> IntArray:
+            return np.array([places[each] for each in devices], np.int64)
+
+        def owned(owner: str) -> Store:
+            store = ready(backend.open())
+            epochs = take(store, owner, lease_ms=-1)
+            logs = SlotLogs(
+                owner,
+                slots_of,
+                max_rows=rows,
+                max_bytes=1 << 20,
+                number_of=number_of if numbered else None,
+            )
+            logs.take(epochs)
+            store.write_slots(logs)
+            return store
+
+        store = owned("0")
+        states: dict[str, bytes] = {}
+        members: dict[tuple[str, str], MemberRow] = {}
+        for number in range(90):
+            movers = random.sample(PHONES, random.randrange(len(PHONES)))
+            block = random.randbytes(len(movers) * 8)
+            gone = random.sample(sorted(members), min(len(members), random.randrange(12)))
+            put = [
+                member(each, random.choice(["north", "south"]), number)
+                for each in random.sample(PHONES, random.randrange(12))
+            ]
+            store.write_batch(
+                BatchWrite(
+                    devices=movers,
+                    device_states=block,
+                    rows=number_of(movers) if numbered else None,
+                    members_put=put,
+                    members_removed=gone,
+                )
+            )
+            states |= {device: block[at * 8 :][:8] for at, device in enumerate(movers)}
+            members = {pair: row for pair, row in members.items() if pair not in gone}
+            members |= {(row.device, row.zone): row for row in put}
+            if random.random() < 0.05:
+                store.close()
+                store = owned(str(number))
+            if random.random() < 0.05:
+                erased = random.choice(PHONES)
+                store.erase_profile(erased)
+                states.pop(erased, None)
+                members = {pair: row for pair, row in members.items() if pair[0] != erased}
+        found = backend.open()
+        assert states == devices_in(found)
+        assert members == {(row.device, row.zone): row for row in found.load_members()}
+        some = random.choice([device for device, _ in members])
+        assert [members[pair] for pair in sorted(members) if pair[0] == some] == found.members_of(
+            some
+        )
+
+    def test_a_stay_that_outlasts_the_log_is_written_once(self, backend: Backend) -> None:
+        """It comes into the table of memberships only if it lasts much longer than the log."""
+        store = ready(backend.open())
+        writing(store, "a", take(store, "a"), rows=16)
+
+        def in_table() -> list[str]:
+            with store._database.read() as connection:
+                found = connection.execute(sa.text("SELECT zone FROM membership ORDER BY zone"))
+                return list(found.scalars())
+
+        phone = PHONES[0]
+        for number in range(200):
+            ended = [(phone, f"zone {number - 20}")] if number >= 20 else []
+            store.write_batch(
+                BatchWrite(
+                    devices=[phone],
+                    device_states=bytes([number]) * 8,
+                    members_put=[member(phone, f"zone {number}", number)]
+                    + ([member(phone, "home", number)] if not number else []),
+                    members_removed=ended,
+                )
+            )
+        assert ["home"] == in_table()
+        there = {f"zone {number}" for number in range(180, 200)} | {"home"}
+        assert there == {row.zone for row in store.members_of(phone)}
+        assert there == {row.zone for row in store.load_members()}
 
     def test_a_zombie_commits_nothing(self, backend: Backend) -> None:
         """Neither states nor history, however much of the batch is about slots it still has."""
