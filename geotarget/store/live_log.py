@@ -306,7 +306,7 @@ class LiveLog:
             there += [row for row in put if row[:2] in each.pairs]
             done.forgotten_pairs += each.pairs
         gone -= {row[:2] for row in there}
-        done.carry, row = self._stays.carry(cursor, there, list(gone))
+        done.carry, row = self._stays.carry(cursor, there, list(gone), self._last_pair)
         return [] if row is None else [row]
 
     def _stored(

@@ -14,7 +14,7 @@ Costs: 1.5 µs a membership, and 280 bytes of memory as long as its stay goes on
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -104,16 +104,20 @@ class Stays:
         self._newest.update(dict.fromkeys(row.put, row.seq))
 
     def carry(
-        self, cursor: Any, put: Sequence[Member], removed: Sequence[Pair]
+        self,
+        cursor: Any,
+        put: Sequence[Member],
+        removed: Sequence[Pair],
+        newer: Container[Pair],
     ) -> tuple[Carry, Row | None]:
         """Return the row that keeps memberships and ends of memberships, if there are any.
 
         Each pair is in one of both once. The oldest rows are written into the table of memberships
-        where there are too many.
+        where there are too many; not what the log has something newer of.
         """
         if not (put or removed):
             return Carry(), None
-        carry = Carry(folded=self._fold(cursor))
+        carry = Carry(folded=self._fold(cursor, newer))
         members = encode((put, removed))
         pairs = [(device, zone) for device, zone, *_ in put]
         carry.new = Carried(self._next, pairs, removed, len(members))
@@ -130,7 +134,7 @@ class Stays:
         if carry.new is not None:
             self.push(carry.new)
 
-    def _fold(self, cursor: Any) -> int:
+    def _fold(self, cursor: Any, newer: Container[Pair]) -> int:
         """Write the oldest rows into the table if there are too many; return how many.
 
         What they say has ended is deleted there, whoever may be there again by now: that is in a
@@ -147,7 +151,7 @@ class Stays:
             (*row, self._slot)
             for seq, members in stored
             for row in decode_members(members)[0]
-            if self._newest.get(row[:2]) == seq
+            if self._newest.get(row[:2]) == seq and row[:2] not in newer
         ]
         if gone:
             cursor.executemany(_DELETE_MEMBER, sorted(gone))
