@@ -31,9 +31,10 @@ from geotarget.runtime.commands import keep_heap
 from geotarget.store import Store
 from tests.postgres_server import SECRET_KEY, PostgresServer, programs
 
-ROUNDS = 6
-"""Pings of each device before anything is measured: the logs of the slots fill in less than three,
-and in the next they write the memberships of all who were inside at first into their table."""
+ROUNDS = 44
+"""Pings of each device before anything is measured. The logs of the slots fill in less than three,
+their rows of memberships that outlast them in forty: from then on as much is dropped as is written.
+"""
 COMPOSE = Path(__file__).resolve().parents[1] / "docker-compose.yml"
 
 
