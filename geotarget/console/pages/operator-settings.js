@@ -119,7 +119,7 @@ const HowTo = ({ example, children }) => html`<section class="panel prose">
   </p>
   <div class="row"><code class="secret">${example} geotarget up</code><${Copy} text=${`${example} geotarget up`} /></div>
   <p>
-    The same rules for one campaign alone, such as its own caps or hours, are set in the
+    The same rules for one campaign alone, such as its own caps or hours, are set in the${" "}
     <a href=${to("campaigns")}>campaign</a>. All variables: <code>geotarget settings</code>.
   </p>
 </section>`;

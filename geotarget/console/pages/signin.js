@@ -24,7 +24,7 @@ export function SignIn() {
     <form class="panel" onSubmit=${submit}>
       <h1><img src="icon.svg" alt="" />Sign in to geotarget</h1>
       <p>
-        Use an API key. Its scopes decide what you can see and change. The first one is made on the machine itself:
+        Use an API key. Its scopes decide what you can see and change. The first one is made on the machine itself:${" "}
         <code>geotarget keys create --name me --scope admin</code>
       </p>
       <${Text}
