@@ -38,7 +38,8 @@ FOLDED_AT_ONCE = 2
 for long."""
 
 _STAYS = 4
-"""Memberships that outlast a log may have so many times fewer rows and bytes than it has."""
+"""Memberships that outlast a log may have so many times fewer bytes than it has, and so many times
+more rows, which are short."""
 
 NO_SLOT = -1
 """Of devices whose worker works alone."""
@@ -91,8 +92,8 @@ class LiveLog:
     Parameters
     ----------
     max_rows, max_bytes
-        How long the log may grow before it is folded.
-        Of memberships that outlast it a quarter as much more is kept.
+        How long the log may grow before it is folded. Of memberships that outlast it a quarter of
+        these bytes more is kept.
     spare
         So many rows more are folded once it is full, in the same few statements.
     slot
@@ -122,7 +123,7 @@ class LiveLog:
             self._table,
             self._ours,
             slot,
-            max_rows=max(max_rows // _STAYS, 1),
+            max_rows=max_rows * _STAYS,
             max_bytes=max_bytes // _STAYS,
         )
         self._forget()

@@ -24,8 +24,8 @@ import msgspec
 FIRST = -(1 << 62)
 """Number of the first row there ever is; those of the log itself are positive."""
 
-FOLDED = 8
-"""Of too many rows the oldest eighth is written into the table at once."""
+FOLDED_AT_ONCE = 2
+"""So many rows are written into the table for each that is carried, while there are too many."""
 
 Pair = tuple[str, str]
 Member = tuple[str, str, int, int, int, str, bytes]
@@ -142,7 +142,7 @@ class Stays:
         """
         if len(self._rows) < self._max_rows and self._bytes < self._max_bytes:
             return 0
-        rows = list(islice(self._rows, max(len(self._rows) // FOLDED, 1)))
+        rows = list(islice(self._rows, FOLDED_AT_ONCE))
         which = f"WHERE {self._ours} AND seq BETWEEN ? AND ?"
         span = rows[0].seq, rows[-1].seq
         stored = cursor.execute(f"SELECT seq, members FROM {self._table} {which}", span).fetchall()  # noqa: S608 - our own text

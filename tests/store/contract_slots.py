@@ -227,7 +227,7 @@ class SlotsContract:
     def test_a_stay_that_outlasts_the_log_is_written_once(self, backend: Backend) -> None:
         """It comes into the table of memberships only if it lasts much longer than the log."""
         store = ready(backend.open())
-        writing(store, "a", take(store, "a"), rows=16)
+        writing(store, "a", take(store, "a"), rows=8)
 
         def in_table() -> list[str]:
             with store._database.read() as connection:
