@@ -5,7 +5,7 @@ and cells without any need not be looked at, and a cell with a few need not be s
 more than the comparisons it saves. Counts belong to cells of the table (`covering`); a smaller cell
 is taken to have its share of them.
 
-Costs: 2 ns a ping, 0.2 ms for the table; to leave out pings far west and east of all zones
+Costs: 1 to 2 ns a ping, 0.2 ms for the table; to leave out pings far west and east of all zones
 (`Columns`) 2 ns more, but only where they are most.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from geotarget.engine.compiled import njit
 from geotarget.engine.ellipsoid import fixed
-from geotarget.engine.grid import FINEST, ORIGIN, STEPS, TABLE_MOST, root, table_of
+from geotarget.engine.grid import BLOCK, FINEST, ORIGIN, STEPS, TABLE_MOST, root, table_of
 from geotarget.model import FloatArray, IntArray
 
 ANYWHERE: IntArray = fixed(np.zeros((1, 1), np.int64))
@@ -184,11 +184,21 @@ def _count(lng: FloatArray, lat: FloatArray, frame: IntArray, counts: IntArray) 
     low = frame[2]
     width = frame[3]
     height = frame[4]
-    for i in range(len(lng)):
-        x = ((np.int64(np.floor(lng[i] * STEPS)) + ORIGIN) >> shift) - left
-        y = ((np.int64(np.floor(lat[i] * STEPS)) + ORIGIN) >> shift) - low
-        if (x >= 0) & (x < width) & (y >= 0) & (y < height):
-            counts[y + 1, x + 1] += 1
+    column = np.empty(BLOCK, np.int64)
+    line = np.empty(BLOCK, np.int64)
+    for start in range(0, len(lng), BLOCK):
+        n = min(BLOCK, len(lng) - start)
+        east = lng[start : start + n]
+        north = lat[start : start + n]
+        for t in range(n):  # loops of their own are vector code
+            column[t] = ((np.int64(np.floor(east[t] * STEPS)) + ORIGIN) >> shift) - left
+        for t in range(n):
+            line[t] = ((np.int64(np.floor(north[t] * STEPS)) + ORIGIN) >> shift) - low
+        for t in range(n):
+            x = column[t]
+            y = line[t]
+            if (x >= 0) & (x < width) & (y >= 0) & (y < height):
+                counts[y + 1, x + 1] += 1
 
 
 @njit(cache=True, nogil=True)

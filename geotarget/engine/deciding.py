@@ -102,6 +102,11 @@ def signed(
     desk: FloatArray, ping: LinkArray, item: LinkArray, begin: int, n: int, state: LinkArray
 ) -> None:
     """Decide the items on the desk, and mark those that take more than vector code can do."""
+    words = item[begin : begin + n]
+    words_before = item[begin - 1 : begin - 1 + n]
+    pings = ping[begin : begin + n]
+    pings_before = ping[begin - 1 : begin - 1 + n]
+    states = state[begin : begin + n]
     for i in range(n):
         x = desk[i]
         y = desk[i + COLUMN]
@@ -117,15 +122,15 @@ def signed(
         one, one_doubt = _share(ax, ay, bx, by, west, x, y)
         two, two_doubt = _share(bx, by, cx, cy, west, x, y)
         three, three_doubt = _share(cx, cy, dx, dy, west, x, y)
-        word = item[begin + i]
+        word = words[i]
         edges = word >> 1 & 31
         has_two = edges > 1
         has_three = edges > 2
         odd = ((word & 1) != 0) ^ one ^ (has_two & two) ^ (has_three & three)
         doubt = one_doubt | (has_two & two_doubt) | (has_three & three_doubt)
         open_ = doubt | (edges > EDGES) | (edges == 0)
-        again = (item[begin + i - 1] >> 6 == word >> 6) & (ping[begin + i - 1] == ping[begin + i])
-        state[begin + i] = np.int32(odd) + OPEN * np.int32(open_) + AGAIN * np.int32(again)
+        again = (words_before[i] >> 6 == word >> 6) & (pings_before[i] == pings[i])
+        states[i] = np.int32(odd) + OPEN * np.int32(open_) + AGAIN * np.int32(again)
 
 
 @njit(cache=True, nogil=True)
