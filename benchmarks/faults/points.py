@@ -92,7 +92,7 @@ POINTS = {
     "marked": Point("deliveries are marked", "geotarget.store.outbox:Outbox.mark", AFTER),
     "fold": Point(
         "half of the live log's oldest row is folded",
-        "geotarget.store.live_log:LiveLog._fold_members",
+        "geotarget.store.live_log:LiveLog._carry_members",
         BEFORE,
     ),
     "catalogue": Point(

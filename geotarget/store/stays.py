@@ -140,7 +140,8 @@ class Stays:
         What they say has ended is deleted there, whoever may be there again by now: that is in a
         row further on, or in the log.
         """
-        if len(self._rows) < self._max_rows and self._bytes < self._max_bytes:
+        few = len(self._rows) < self._max_rows and self._bytes < self._max_bytes
+        if few or not self._rows:
             return 0
         rows = list(islice(self._rows, FOLDED_AT_ONCE))
         which = f"WHERE {self._ours} AND seq BETWEEN ? AND ?"
