@@ -33,7 +33,7 @@ from tests.postgres_server import SECRET_KEY, PostgresServer, programs
 
 ROUNDS = 44
 """Pings of each device before anything is measured. The logs of the slots fill in less than three,
-their rows of memberships that outlast them in forty: from then on as much is dropped as is written.
+and stays of twenty have begun and ended among the rows of memberships that outlast them.
 """
 COMPOSE = Path(__file__).resolve().parents[1] / "docker-compose.yml"
 
