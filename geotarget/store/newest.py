@@ -1,9 +1,9 @@
 """Which row of a log has the newest state of each device: one number each, in an array.
 
-Every batch asks that of all its devices and changes it. In a dictionary by name, with counts of what
-each row has left, that took 0.11 µs a device among ten thousand and 0.31 among a million, most of it
-waiting for memory. Where the caller numbers his devices anyway (`BatchWrite.rows`) it is 0.03 µs of
-either; else their names are looked up once, 0.08 and 0.20.
+Every batch asks that of all its devices and changes it. In a dictionary by name, with counts of
+what each row has left, that took 0.11 µs a device among ten thousand and 0.31 among a million, most
+of it waiting for memory. Where the caller numbers his devices anyway (`BatchWrite.rows`) it is 0.03
+of either; else their names are looked up once, 0.08 and 0.20.
 """
 
 from __future__ import annotations
