@@ -3,10 +3,10 @@
 The log (`live_log`) holds a round of its devices or so, and a stay lasts for many. Were each
 membership written into its table when the log drops it, and deleted from it when the stay ends,
 that would cost PostgreSQL alone some 40 µs a stay: random places of two indexes, and eight values
-to be read. So what the log drops goes on as one row of some hundred memberships.
-These rows are in the log's own table, numbered from `FIRST` on and thus below all others: who reads
-logs in their order reads them first. The oldest are written into the table of memberships once they
-are too many; till then most of what they hold has ended.
+to be read. So what the log drops goes on as one row of some hundred memberships. These rows are in
+the log's own table, numbered from `FIRST` on and thus below all others: who reads logs in their
+order reads them first. The oldest are written into the table of memberships once they are too many;
+till then most of what they hold has ended.
 
 Costs, for each membership and for each end of one: 2 µs and 0.8 of PostgreSQL's when it goes into a
 row, 0.9 and 0.4 when that row goes; and 280 bytes of memory as long as the stay goes on.
