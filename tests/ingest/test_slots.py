@@ -31,7 +31,9 @@ from geotarget.ingest.topics import Unroutable, route
 from tests.conftest import REPOSITORY
 from tests.ingest.harness import Eventually, NatsServer, Phone
 
-LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+LETTERS = (
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:@!$%&'()*,;<=>?[]^`{|}~ä€"
+)
 
 
 @pytest.fixture
@@ -69,7 +71,15 @@ def test_nats_computes_the_same_slots(
 
 @pytest.mark.parametrize(
     ("device", "slot"),
-    [("phone-1", 53), ("phone-2", 60), ("bus-7", 17), ("d1", 38), ("ärzte", 1), ("", 5)],
+    [
+        ("phone-1", 53),
+        ("phone-2", 60),
+        ("bus-7", 17),
+        ("d1", 38),
+        ("ärzte", 1),
+        ("shop.7", 48),
+        ("", 5),
+    ],
 )
 def test_vectors(device: str, slot: int) -> None:
     """The figures that the documentation gives to those who write an app."""
@@ -84,7 +94,7 @@ def test_the_recipe_for_apps() -> None:
     exec(recipe, names)
     devices, slots = re.findall(r"\| (?:device|slot) \| (.* \d+|`.*`) \|", text)[-2:]
     table = dict(zip(re.findall(r"`(.*?)`", devices), map(int, slots.split(" | ")), strict=True))
-    assert len(table) == 5
+    assert len(table) == 6
     assert table == {device: slot_of(device) for device in table}
     assert table == {device: names["slot"](device) for device in table}
 
