@@ -22,8 +22,6 @@ Acknowledge = Callable[[list[int]], None]
 """Told the packet identifiers of committed messages, in order of arrival."""
 
 QOS_BITS = 0x06
-QOS_1 = 0x32
-"""First header byte of a PUBLISH that is to be acknowledged."""
 
 _TYPICAL_PING_BYTES = 100
 _PINGS_A_SLOT = 100
