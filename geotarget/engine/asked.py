@@ -27,6 +27,9 @@ ANYWHERE: IntArray = fixed(np.zeros((1, 1), np.int64))
 _COLUMNS = 4096
 _SAMPLE = 1000
 
+_ALL_OVER = 0.9
+"""Share of the zones' width and height that pings must take for the table to be over all zones."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
@@ -68,16 +71,7 @@ class Asked:
             Degrees within +-180 and +-90, contiguous, shape (n,).
         """
         zones = np.concatenate([box[:, :2].min(axis=0), box[:, 2:].max(axis=0)])
-        least, most = np.inf, -np.inf
-        pings = np.array(
-            [
-                lng.min(initial=least),
-                lat.min(initial=least),
-                lng.max(initial=most),
-                lat.max(initial=most),
-            ]
-        )
-        both = np.concatenate([np.maximum(zones[:2], pings[:2]), np.minimum(zones[2:], pings[2:])])
+        both = _common(zones, lng, lat)
         start = root(zones)
         # where pings and zones have nothing in common any table will do
         frame = table_of(both if (both[:2] <= both[2:]).all() else zones, start, TABLE_MOST)
@@ -139,6 +133,25 @@ class Columns:
     def _rows(self, lng: FloatArray) -> IntArray:
         rows = np.empty(len(lng), np.int64)
         return rows[: _in_columns(fixed(lng), self.west, self.scale, self.touched, rows)]
+
+
+def _common(zones: FloatArray, lng: FloatArray, lat: FloatArray) -> FloatArray:
+    """Return what the box around zones has in common with that around pings.
+
+    If some of the pings are all over the zones, it is as good as that of the zones; to look at all
+    of them takes 1.5 nanoseconds a ping.
+    """
+    every = len(lng) // _SAMPLE + 1
+    some = _shared(zones, lng[::every], lat[::every])
+    if (some[2:] - some[:2] > _ALL_OVER * (zones[2:] - zones[:2])).all():
+        return zones
+    return _shared(zones, lng, lat)
+
+
+def _shared(zones: FloatArray, lng: FloatArray, lat: FloatArray) -> FloatArray:
+    low = [lng.min(initial=np.inf), lat.min(initial=np.inf)]
+    high = [lng.max(initial=-np.inf), lat.max(initial=-np.inf)]
+    return np.concatenate([np.maximum(zones[:2], low), np.minimum(zones[2:], high)])
 
 
 def corners(box: FloatArray) -> tuple[FloatArray, FloatArray, bool]:

@@ -54,6 +54,20 @@ METRES_A_DEGREE = 110_000.0
 
 
 @njit(cache=True, nogil=True)
+def _shorter(xy: FloatArray, first: int, count: int, limit: float, most: int) -> int:
+    """Return how many edges of a run are shorter than the root of a limit; `most` are enough."""
+    found = 0
+    for v in range(np.uint64(first), np.uint64(first + count)):
+        dx = xy[np.uint64(2) * v + np.uint64(2)] - xy[np.uint64(2) * v]
+        dy = xy[np.uint64(2) * v + np.uint64(3)] - xy[np.uint64(2) * v + np.uint64(1)]
+        size = dx * dx + dy * dy
+        found += (size < limit) & (size > 0.0)
+        if found == most:
+            break
+    return found
+
+
+@njit(cache=True, nogil=True)
 def _narrowed(
     arena: LinkArray,
     begin: int,
@@ -131,6 +145,22 @@ def _narrowed(
         top += 2
         kept = 0
         passed = 0
+        if (
+            (box[zone, 0] > west)
+            & (box[zone, 2] <= east)
+            & (box[zone, 1] > south)
+            & (box[zone, 3] <= north)
+        ):
+            # the whole zone is here, and the corner is outside: its list is that of the parent
+            odd = 0
+            kept = runs
+            for r in range(here, at):
+                arena[top] = arena[r]
+                top += 1
+            for r in range(here, at, 2):
+                passed += arena[r + 1]
+                short += _shorter(xy, arena[r], arena[r + 1], limit, CROWD + 1)
+            runs = 0
         for r in range(runs):
             first = arena[here + 2 * r]
             count = arena[here + 2 * r + 1]
@@ -138,14 +168,15 @@ def _narrowed(
             ax = xy[2 * first]
             ay = xy[2 * first + 1]
             for v in range(first, first + count):
-                bx = xy[2 * v + 2]
-                by = xy[2 * v + 3]
+                bx = xy[np.uint64(2 * v + 2)]
+                by = xy[np.uint64(2 * v + 3)]
+                # one branch, not six: each would be guessed wrong
                 comes_in = (
-                    (ax != bx or ay != by)
-                    and (ax <= east or bx <= east)
-                    and (ax >= west or bx >= west)
-                    and (ay <= north or by <= north)
-                    and (ay >= south or by >= south)
+                    ((ax != bx) | (ay != by))
+                    & ((ax <= east) | (bx <= east))
+                    & ((ax >= west) | (bx >= west))
+                    & ((ay <= north) | (by <= north))
+                    & ((ay >= south) | (by >= south))
                 )
                 if comes_in:
                     dx = bx - ax

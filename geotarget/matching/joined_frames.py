@@ -9,7 +9,7 @@ then each is taken from where it comes.
 Frames with several levels of labels, or with two columns of one name, are left to GeoPandas whole
 (`are_plain`).
 
-Costs, nanoseconds a row: 1 for a column of numbers, 4 for objects, 7 for geometries, 3 for text
+Costs, nanoseconds a row: 1 for a column of numbers, 4 for objects, 7 for geometries, 2 for text
 (`text_rows`); and 3 milliseconds for the frames of one row.
 """
 

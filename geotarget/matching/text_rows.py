@@ -1,11 +1,13 @@
 """Rows of a column of text: what ``take`` gives, in a fraction of its time.
 
-A few zones have a name, and a join writes it a million times. Here a kernel copies 16 bytes at
-once, one store for nearly every text; what is written too much is overwritten by the next. Memory
-comes from Arrow's pool, which keeps it from one join to the next: that of NumPy goes back to the
-system, and to get it again took up to twice the time of writing it.
+A few zones have a name, and a join writes it a million times. Here a kernel copies the whole of a
+text with one load and one store, as wide as the longest one of the column needs; what is written
+too much is overwritten by the next. So there is no branch, which would be guessed wrong wherever
+short and long names come in turns. Memory comes from Arrow's pool, which keeps it from one join to
+the next: that of NumPy goes back to the system, and to get it again took up to twice the time of
+writing it.
 
-Costs, nanoseconds a row: 0.5 for a column without any text, else 2 to 3. Arrow takes 5 to 16.
+Costs, nanoseconds a row: 0.5 for a column without any text, else 1 to 2. Arrow takes 5 to 16.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from geotarget.model import IntArray
 Bytes = NDArray[np.uint8]
 Number = TypeVar("Number", np.int64, np.uint8)
 
-_STRIDE = 16
+_WIDEST = 64
+"""Bytes that are copied at once at most; longer text takes several turns."""
 
 
 def text_rows(text: pa.ChunkedArray[Any], rows: IntArray, *, missing: bool) -> Any:
@@ -50,28 +53,36 @@ def text_rows(text: pa.ChunkedArray[Any], rows: IntArray, *, missing: bool) -> A
     _, offsets, held = table.buffers()
     start = _numbers(offsets, np.int64)[table.offset :][: len(table) + 1]
     least, most = int(start[0]), int(start[-1])
-    # one more, which is empty, for rows that are missing
-    start = np.append(start, most) - least
-    source = np.zeros(most - least + _STRIDE, np.uint8)
-    if most > least:
-        source[:-_STRIDE] = _numbers(held, np.uint8)[least:most]
+    # one more in front, which is empty, for rows that are missing
+    begins = np.append(0, start[:-1] - least)
+    lengths = np.append(0, np.diff(start))
 
     valid: Any = None
     if missing or table.null_count:
         known = np.append(table.is_valid().to_numpy(zero_copy_only=False), False)
         valid = np.packbits(known[rows], bitorder="little")
         valid = pa.py_buffer(valid)
-    begin: Any
+    ends: Any
     if most == least:  # memory that is never looked at takes no time
-        begin = np.zeros(len(rows) + 1, np.int64)
-        begin, written = pa.py_buffer(begin), pa.py_buffer(b"")
+        ends = np.zeros(len(rows) + 1, np.int64)
+        ends, written = pa.py_buffer(ends), pa.py_buffer(b"")
     else:
-        begin = pa.allocate_buffer(8 * len(rows) + 8)
-        size = _write_starts(start, rows, _numbers(begin, np.int64))
-        written = pa.allocate_buffer(size + _STRIDE)
-        _write_text(start, source, rows, _numbers(begin, np.int64), _numbers(written, np.uint8))
+        source = np.zeros(most - least + _WIDEST, np.uint8)
+        source[:-_WIDEST] = _numbers(held, np.uint8)[least:most]
+        size = _size(lengths, rows)
+        ends = pa.allocate_buffer(8 * len(rows) + 8)
+        written = pa.allocate_buffer(size + _WIDEST)
+        _write(
+            begins,
+            lengths,
+            source,
+            rows,
+            int(lengths.max()),
+            _numbers(ends, np.int64),
+            _numbers(written, np.uint8),
+        )
         written = written.slice(0, size)
-    return pa.Array.from_buffers(pa.large_string(), len(rows), [valid, begin, written])
+    return pa.Array.from_buffers(pa.large_string(), len(rows), [valid, ends, written])
 
 
 def _numbers(buffer: Any, kind: type[Number]) -> NDArray[Number]:
@@ -80,37 +91,56 @@ def _numbers(buffer: Any, kind: type[Number]) -> NDArray[Number]:
 
 
 @njit(cache=True, nogil=True)
-def _write_starts(start: IntArray, rows: IntArray, begin: IntArray) -> int:
-    """Write where the text of each row starts; return where the last one ends."""
-    last = len(start) - 2
-    end = 0
-    begin[0] = 0
+def _size(lengths: IntArray, rows: IntArray) -> int:
+    """Return how many bytes the text of all rows takes."""
+    size = 0
     for i in range(len(rows)):
-        row = rows[i] if rows[i] >= 0 else last
-        end += start[row + 1] - start[row]
-        begin[i + 1] = end
-    return end
+        size += lengths[np.uint64(rows[i] + 1)]
+    return size
 
 
 @njit(cache=True, nogil=True)
-def _write_text(
-    start: IntArray, source: Bytes, rows: IntArray, begin: IntArray, written: Bytes
+def _write(
+    begins: IntArray,
+    lengths: IntArray,
+    source: Bytes,
+    rows: IntArray,
+    longest: int,
+    ends: IntArray,
+    written: Bytes,
 ) -> None:
-    """Write text row by row; there is room for a stride beyond the last one, in both arrays."""
-    last = len(start) - 2
-    for i in range(len(rows)):
-        row = rows[i] if rows[i] >= 0 else last
-        to, end, at = begin[i], begin[i + 1], start[row]
-        _copy_stride(source, at, written, to)
-        while end - to > _STRIDE:
-            to += _STRIDE
-            at += _STRIDE
-            _copy_stride(source, at, written, to)
+    """Write text row by row, and where each one ends, after a 0.
+
+    There is room for the widest copy beyond the last text, in both arrays.
+    """
+    end = 0
+    ends[0] = 0
+    if longest <= 16:
+        for i in range(len(rows)):
+            row = np.uint64(rows[i] + 1)
+            _copy(source, begins[row], written, end, 16)
+            end += lengths[row]
+            ends[i + 1] = end
+    elif longest <= 32:
+        for i in range(len(rows)):
+            row = np.uint64(rows[i] + 1)
+            _copy(source, begins[row], written, end, 32)
+            end += lengths[row]
+            ends[i + 1] = end
+    else:
+        for i in range(len(rows)):
+            row = np.uint64(rows[i] + 1)
+            at = begins[row]
+            _copy(source, at, written, end, 64)
+            for more in range(64, lengths[row], 64):
+                _copy(source, at + more, written, end + more, 64)
+            end += lengths[row]
+            ends[i + 1] = end
 
 
-def _copy_stride(source: Bytes, at: int, written: Bytes, to: int) -> None:
-    """Copy 16 bytes; nothing is checked."""
-    written[to : to + _STRIDE] = source[at : at + _STRIDE]
+def _copy(source: Bytes, at: int, written: Bytes, to: int, width: int) -> None:
+    """Copy so many bytes; nothing is checked."""
+    written[to : to + width] = source[at : at + width]
 
 
 if COMPILED:
@@ -118,18 +148,20 @@ if COMPILED:
     from numba import types
     from numba.extending import intrinsic
 
-    _PIECE = ir.VectorType(ir.IntType(8), _STRIDE).as_pointer()
-
     def _emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        width = signature.args[4].literal_value
+        piece = ir.VectorType(ir.IntType(8), width).as_pointer()
         place = []
         for which in (0, 2):
             array = context.make_array(signature.args[which])(context, builder, arguments[which])
             address = builder.gep(array.data, [arguments[which + 1]])
-            place.append(builder.bitcast(address, _PIECE))
+            place.append(builder.bitcast(address, piece))
         builder.store(builder.load(place[0], align=1), place[1], align=1)
         return context.get_dummy_value()
 
-    @intrinsic
-    def _copy_stride(typing: Any, source: Any, at: Any, written: Any, to: Any) -> Any:  # noqa: ARG001
-        """Copy 16 bytes; nothing is checked."""
-        return types.void(source, at, written, to), _emit
+    @intrinsic(prefer_literal=True)
+    def _copy(typing: Any, source: Any, at: Any, written: Any, to: Any, width: Any) -> Any:  # noqa: ARG001
+        """Copy so many bytes, a constant; nothing is checked."""
+        if not isinstance(width, types.IntegerLiteral):
+            return None
+        return types.void(source, at, written, to, width), _emit

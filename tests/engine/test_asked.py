@@ -94,3 +94,16 @@ def test_few_pings_need_a_small_trie() -> None:
     sizes.append(len(whole.records) + len(whole.nodes))
     assert sorted(sizes) == sizes
     assert sizes[0] < sizes[-1] / 10
+
+
+def test_pings_all_over_but_for_a_few_that_lie_beyond_are_found() -> None:
+    """The table is over all zones where some of the pings are, and none beside it is lost."""
+    zones = stars(300)
+    box = shapely.bounds(np.array([zone.geometry for zone in zones]))
+    low, high = box[:, :2].min(axis=0), box[:, 2:].max(axis=0)
+    points = np.random.default_rng(5).uniform(low, high, (20_000, 2))
+    corners = np.array([low, high, [low[0], high[1]], [high[0], low[1]]])
+    outlines = [shapely.get_coordinates(zone.geometry) for zone in zones]
+    points[1::5][:4], points[2::5][:2] = corners, [[-179, 0], [0, 89]]
+    points[3::5][: len(zones)] = [ring[ring[:, 0].argmax()] for ring in outlines]
+    assert in_the_plane(zones, points) == once(zones, points)

@@ -12,7 +12,13 @@ from geotarget.matching import text_rows as module
 from geotarget.matching.text_rows import text_rows
 
 TEXTS = st.lists(
-    st.one_of(st.none(), st.text(max_size=3), st.text(min_size=14, max_size=50)), max_size=12
+    st.one_of(
+        st.none(),
+        st.text(max_size=3),
+        st.text(min_size=14, max_size=50),
+        st.text("ab🧀", min_size=60, max_size=140),
+    ),
+    max_size=12,
 )
 
 
