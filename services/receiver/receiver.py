@@ -33,6 +33,8 @@ MAX_DIGITS = 15
 MAX_BODY_BYTES = 1024 * 1024
 REMEMBERED_IDS = 100_000
 
+PRINTING = threading.Lock()
+
 
 class NotGenuine(Exception):
     """The post was not signed by who holds the secret, or is too old."""
@@ -184,8 +186,9 @@ class Handler(BaseHTTPRequestHandler):
 def say(line: str) -> None:
     """Print a line at once, whole, whatever the terminal can show."""
     encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-    sys.stdout.flush()
+    with PRINTING:
+        sys.stdout.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+        sys.stdout.flush()
 
 
 def main() -> int:
@@ -217,6 +220,8 @@ def main() -> int:
         say("stopped")
     finally:
         server.server_close()
+        # never given back: Python aborts when it ends while another thread is about to print
+        PRINTING.acquire()
     return 0
 
 

@@ -52,8 +52,8 @@ class Running:
         )
         self.lines: queue.Queue[str] = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
-        ready = self.line()
+        assert self.process.stdout
+        ready = self.process.stdout.readline().rstrip("\n")
         assert ready.startswith("listening on http://127.0.0.1:"), ready
         self.port = int(ready.rpartition(":")[2])
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -64,7 +64,9 @@ class Running:
             self.lines.put(line.rstrip("\n"))
 
     def line(self) -> str:
-        """Return the next printed line."""
+        """Return the next printed line; nothing is read before the first is asked for."""
+        if not self.reader.ident:
+            self.reader.start()
         return self.lines.get(timeout=60)
 
     def post(
@@ -93,7 +95,8 @@ class Running:
         self.connection.close()
         self.process.send_signal(how)
         status = self.process.wait(60)
-        self.reader.join(60)
+        if self.reader.ident:
+            self.reader.join(60)
         for stream in (self.process.stdout, self.process.stderr):
             assert stream
             stream.close()
@@ -111,8 +114,7 @@ def start() -> Iterator[Callable[..., Running]]:
 
     yield make
     for running in started:
-        if running.process.poll() is None:
-            running.stop()
+        running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +238,19 @@ def test_it_stops_when_told(how: signal.Signals, start: Callable[..., Running]) 
     running = start()
     assert running.post()[0] == 204
     assert running.stop(how) == 0
+
+
+def test_it_stops_cleanly_in_the_middle_of_a_line(start: Callable[..., Running]) -> None:
+    """A line that nobody reads yet is printed to its end before the process ends with 0."""
+    running = start()
+    name = "Hall" * 100_000
+    data = {"zone": {"id": "hall", "name": name}, "transition": {"kind": "enter"}}
+    assert running.post(json.dumps({"type": "offer.triggered", "data": data}).encode())[0] == 204
+    running.process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.process.wait(3)  # Python gives a thread one second to let go of stdout
+    assert running.line().endswith(f" {name}")
+    assert running.process.wait(60) == 0
 
 
 @pytest.mark.parametrize("options", [[], ["--secret", "whsec_"], ["--secret", "whsec_!!!x"]])
