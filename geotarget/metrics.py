@@ -30,6 +30,11 @@ pings_late = Counter(
 pings_duplicate = Counter(
     "geotarget_pings_duplicate_total", "Pings that had been applied before.", registry=REGISTRY
 )
+read_from_stream = Counter(
+    "geotarget_messages_read_from_stream_total",
+    "Messages read from NATS' stream because their session was sent nothing; sent again later.",
+    registry=REGISTRY,
+)
 pings_suspect = Counter(
     "geotarget_pings_suspect_total",
     "Pings too far from the last fix to be believed before others agreed with them.",

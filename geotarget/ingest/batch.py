@@ -39,6 +39,7 @@ from geotarget.ingest.waiting import (
     cut,
     fail,
     fitting,
+    parted,
 )
 from geotarget.ingest.wire import DEFAULT_LIMITS, WireLimits
 from geotarget.model import Outcome, PingBatch, Rejected
@@ -181,6 +182,7 @@ class Intake:
         *,
         timeout_s: float = 0.0,
         lane: Hashable = None,
+        stored: bool = False,
     ) -> int:
         """Queue MQTT messages, as many as there is room for.
 
@@ -195,6 +197,8 @@ class Intake:
             How long to wait for room when there is none, in seconds.
         lane
             Names the session where there are several; None where there is one.
+        stored
+            They were read from the broker's store, complete and in order: no hold keeps them.
 
         Returns
         -------
@@ -206,7 +210,8 @@ class Intake:
         with self._changed:
             now_ms = time.time_ns() // 1_000_000
             entry = Received(frames, acknowledge, now_ms, self._clock(), lane)
-            if lane is not None and not self._closing and self._lanes.set_aside(entry):
+            may_wait = lane is not None and not (stored or self._closing)
+            if may_wait and self._lanes.set_aside(entry):
                 self._changed.notify_all()
                 return len(frames)
             if self._stats.waiting >= self.capacity and timeout_s:
@@ -260,10 +265,7 @@ class Intake:
             self._lanes.leave(self._lanes.drop(lane))
             settled = self._changed.wait_for(lambda: not self._lanes.in_hand(lane), timeout_s)
             if not settled:
-                gone = [e for e in self._queue if isinstance(e, Received) and e.lane == lane]
-                self._queue = deque(
-                    e for e in self._queue if isinstance(e, Submitted) or e.lane != lane
-                )
+                gone, self._queue = parted(self._queue, lane)
                 self._queued -= sum(entry.slots for entry in gone)
                 self._stats.waiting -= sum(entry.slots for entry in gone)
                 self._lanes.leave(gone)
@@ -358,22 +360,20 @@ class Intake:
     def _step(self) -> Done | None:
         """Work on one batch; None when there is none any more, or it was given up.
 
-        What ends a hold is sorted.
+        What ends a hold is sorted, with all that waits: some of it may belong to the same lane.
         """
         with self._changed:
             self._await(self._due_in)
             held = self._end_of_hold()
             if not (self._queue or held) or self._committer.give_up.is_set():
                 return None
-            if held:
-                entries, by_fix_time = held, True
-            elif self._hold_until:
-                self._hold_until = 0.0
-                entries, by_fix_time = list(self._queue), True
+            if by_fix_time := bool(held or self._hold_until):
+                entries = [*self._queue, *held]
                 self._queue.clear()
+                self._hold_until, self._queued = 0.0, 0
             else:
-                entries, by_fix_time = cut(self._queue, self._max_pings), False
-            self._queued -= 0 if held else sum(entry.slots for entry in entries)
+                entries = cut(self._queue, self._max_pings)
+                self._queued -= sum(entry.slots for entry in entries)
             self._asking -= sum(isinstance(entry, Submitted) for entry in entries)
             self._pace.begin(self._clock())
         return self._straight.work(entries, by_fix_time=by_fix_time)

@@ -177,6 +177,7 @@ class Link:
             self._acknowledge = partial(self._tell, connection)
             self._note_first()
         source = self._source
+        source.heard_s = time.monotonic()
         done = source.intake.put(frames, self._acknowledge, timeout_s=wait_s, lane=source.lane)
         collected = self._collected  # whoever ends the hold sets it to None
         if collected is not None:

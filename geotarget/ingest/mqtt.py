@@ -11,7 +11,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import structlog
 
@@ -20,6 +20,7 @@ from geotarget.ingest.broker_url import BrokerUrl
 from geotarget.ingest.fellows import Fellows
 from geotarget.ingest.link import Link
 from geotarget.ingest.topics import subscriptions
+from geotarget.ingest.waiting import Frame
 
 _TICK_S = 1.0
 _RECEIVE_MAXIMUM = 65_535
@@ -113,6 +114,7 @@ class MqttSource:
         self.held_until = 0.0
         self.holding = threading.Lock()
         self.lost_s = float("-inf")
+        self.heard_s = time.monotonic()
         self.short_lives = 0
         self.disowned = False
         self.pausing = threading.Event()
@@ -169,6 +171,30 @@ class MqttSource:
             link.expect_nothing_older()
             self.held_until = min(self.held_until, time.monotonic())
             self.intake.hold(0, lane=self.lane)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it gets nothing through at this moment: not subscribed, or held."""
+        if self.pausing.is_set():
+            return False
+        link = self._link
+        return link is None or not link.subscribed or time.monotonic() < self.held_until
+
+    @property
+    def silent_s(self) -> float:
+        """How long it has heard nothing and had nothing in hand, in seconds."""
+        if self.pausing.is_set() or self.unacknowledged:
+            return 0.0
+        return time.monotonic() - self.heard_s
+
+    def put_stored(self, frames: Sequence[Frame]) -> int:
+        """Take messages that the broker will send too; return how many there was room for.
+
+        They pass by what is held, and nobody waits for them: what is sent is acknowledged.
+        """
+        if self.pausing.is_set():
+            return 0
+        return self.intake.put(frames, _acknowledge_nothing, lane=self.lane, stored=True)
 
     def end(self) -> None:
         """Begin to disconnect, without waiting for anything; the session stays."""
@@ -254,3 +280,7 @@ class MqttSource:
             return
         if self._ours.wait(longest_s):
             self._retaken_s = time.monotonic()
+
+
+def _acknowledge_nothing(numbers: Sequence[int]) -> None:
+    """Tell nobody: what was read from the stream is sent again."""

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import nats.aio.client
 import nats.errors
@@ -23,6 +22,7 @@ from nats.js.api import DiscardPolicy
 from nats.js.errors import NotFoundError
 
 from geotarget.errors import BrokerError
+from geotarget.ingest.nats_connection import without_login
 
 MESSAGES = "$MQTT_msgs"
 _SESSIONS = "$MQTT_sess"
@@ -191,8 +191,3 @@ def session_digest(client_id: str) -> str:
     """Return the name under which NATS keeps the session of a client id."""
     digest = hashlib.sha256(client_id.encode()).digest()[:_HASH_LENGTH]
     return "".join(_HASH_DIGITS[byte % len(_HASH_DIGITS)] for byte in digest)
-
-
-def without_login(url: str) -> str:
-    """Return host and port of an address."""
-    return urlsplit(url).netloc.rpartition("@")[2]

@@ -19,10 +19,13 @@ import structlog
 from geotarget import metrics
 from geotarget.ingest.batch import Intake
 from geotarget.ingest.broker_url import BrokerUrl
+from geotarget.ingest.consumers import Consumers
 from geotarget.ingest.fellows import Fellows
 from geotarget.ingest.knocking import knock
 from geotarget.ingest.mqtt import MqttSource
+from geotarget.ingest.nats_connection import StandingConnection
 from geotarget.ingest.slots import ALL_SLOTS, slot_client_id, slot_filter, written_slots
+from geotarget.ingest.stream_reading import StreamReader
 from geotarget.ingest.unacknowledged import HoldEnder
 
 WINDOW = 8_192
@@ -45,13 +48,17 @@ class SlotSource:
         Those to take at the start.
     clean
         Those of them that whoever had them before released cleanly. The pings of the others are
-        held for ``ack_wait_s`` + 1 s and put in order.
+        held for ``ack_wait_s`` + 1 s and put in order. Where `nats` can be asked, all are held
+        until it says that nothing older can follow: who disconnects can't know what was on its way.
     window
         How many messages a slot may have unacknowledged.
     tls, mqtt5
         As in `MqttSource`.
     nats
-        Where NATS answers what is unacknowledged, as `HoldEnder` takes it; empty asks nobody.
+        Where NATS answers its administrator, ``nats://user:password@host:4222``, several by
+        commas; the user belongs to the account of the pings. It is asked what is unacknowledged
+        (`HoldEnder`), and for what it has while it can't send it (`StreamReader`). Empty asks
+        nobody.
     **options
         `ack_wait_s`, `keepalive_s` and the other options of `MqttSource`, for each session.
 
@@ -93,7 +100,7 @@ class SlotSource:
         self._lock = threading.Lock()
         self._sessions: dict[int, MqttSource] = {}
         self._stopped = False
-        self._hold_ender = HoldEnder(nats, self._held, self._names()) if nats else None
+        self._nats = self._standing(nats) if nats else None
         self.clean: frozenset[int] = frozenset()
 
     @property
@@ -118,8 +125,8 @@ class SlotSource:
 
     def start(self) -> None:
         """Take the first slots; returns at once. `health` tells when it has worked."""
-        if self._hold_ender is not None:
-            self._hold_ender.start()
+        if self._nats is not None:
+            self._nats.start()
         self.take(self._at_start & self._clean_at_start, clean=True)
         self.take(self._at_start - self._clean_at_start, clean=False)
 
@@ -197,8 +204,8 @@ class SlotSource:
         bool
             Whether all slots are clean; `clean` names those that are.
         """
-        if self._hold_ender is not None:
-            self._hold_ender.stop()
+        if self._nats is not None:
+            self._nats.stop()
         with self._lock:
             self._stopped = True
             sessions = dict(self._sessions)
@@ -222,11 +229,14 @@ class SlotSource:
         more = f", and {len(bad) - 1} other slots" if len(bad) > 1 else ""
         return False, f"slot {slot}{more}: {trouble}"
 
-    def _held(self) -> list[MqttSource]:
-        return list(self._sessions.values())
+    def _standing(self, nats: str) -> StandingConnection:
+        consumers = Consumers({slot_client_id(n, self.broker): slot_filter(n) for n in ALL_SLOTS})
+        works = [each(self._all, consumers).work for each in (HoldEnder, StreamReader)]
+        without = "slots are held for their full time, and wait for NATS' elections"
+        return StandingConnection(nats, "nats", works, without=without)
 
-    def _names(self) -> dict[str, str]:
-        return {slot_client_id(slot, self.broker): slot_filter(slot) for slot in ALL_SLOTS}
+    def _all(self) -> list[MqttSource]:
+        return list(self._sessions.values())
 
     def _states(self) -> dict[int, tuple[bool, str]]:
         return {slot: session.health() for slot, session in list(self._sessions.items())}
@@ -238,7 +248,7 @@ class SlotSource:
             client_id=slot_client_id(slot, self.broker),
             filters=(slot_filter(slot),),
             lane=slot,
-            clean=clean,
+            clean=clean and self._nats is None,
             fellows=self._fellows,
             **self._options,
         )

@@ -7,7 +7,7 @@ of one HTTP request. Costs a few tuples a message.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +22,8 @@ Acknowledge = Callable[[list[int]], None]
 """Told the packet identifiers of committed messages, in order of arrival."""
 
 QOS_BITS = 0x06
+QOS_1 = 0x32
+"""First header byte of a PUBLISH that is to be acknowledged."""
 
 _TYPICAL_PING_BYTES = 100
 _PINGS_A_SLOT = 100
@@ -126,6 +128,16 @@ def cut(queue: deque[Entry], pings: int) -> list[Entry]:
             queue.appendleft(replace(entry, frames=entry.frames[fits:]))
         entries.append(replace(entry, frames=entry.frames[:fits]))
     return entries
+
+
+def parted(queue: Iterable[Entry], lane: Hashable) -> tuple[list[Entry], deque[Entry]]:
+    """Return what came over a lane, and the rest, both in order."""
+    gone: list[Entry] = []
+    rest: deque[Entry] = deque()
+    for entry in queue:
+        of_lane = isinstance(entry, Received) and entry.lane == lane
+        (gone if of_lane else rest).append(entry)
+    return gone, rest
 
 
 def runs(entries: Sequence[Entry]) -> list[Submitted | list[Received]]:

@@ -1,4 +1,4 @@
-"""A wire between a client and a broker that can be cut: connections end, and nobody listens."""
+"""A wire between a client and a broker that can be cut, or stand still with connections alive."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class Relay:
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._sockets: set[socket.socket] = set()
+        self._flows = threading.Event()
+        self._flows.set()
 
     def join(self) -> None:
         """Listen, and hand on what comes."""
@@ -33,6 +35,14 @@ class Relay:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
+    def freeze(self) -> None:
+        """Hand on no more, and end nothing."""
+        self._flows.clear()
+
+    def thaw(self) -> None:
+        """Hand on what came meanwhile, and what comes."""
+        self._flows.set()
+
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):  # it was cut
             while True:
@@ -49,6 +59,7 @@ class Relay:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):  # it was cut
             while data := source.recv(65_536):
+                self._flows.wait()
                 sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
