@@ -149,6 +149,26 @@ def test_a_full_window_ends_the_hold(
     eventually(lambda: recorder.seconds == [1, 2, 3, 4, 5, 6])
 
 
+def test_what_was_read_from_the_store_passes_a_hold(
+    make: Callable[..., Intake], recorder: Recorder, eventually: Eventually
+) -> None:
+    """It need not wait for its own lane, and what of it still waits is in order with what does."""
+    intake, told = make(max_pings=2), Told()
+    intake.hold(LONG_S, lane=1, window=100)
+    intake.put(frames("a", 3, 4), told, lane=1)
+    intake.put(frames("a", 1), told, lane=1, stored=True)
+    eventually(lambda: recorder.seconds == [1])
+    recorder.open.clear()
+    recorder.entered.clear()
+    intake.put(frames("b", 9), told, lane=2)
+    assert recorder.entered.wait(60)
+    intake.put(frames("a", 2, 3), told, lane=1, stored=True)
+    intake.hold(0, lane=1)
+    recorder.open.set()
+    eventually(lambda: recorder.count == 6)
+    assert recorder.seconds == [1, 9, 2, 3, 3, 4]
+
+
 def test_settling_waits_for_one_lane_alone(make: Callable[..., Intake], recorder: Recorder) -> None:
     """What hangs of another lane does not matter, what is held is let go."""
     intake, told = make(), Told()
@@ -179,6 +199,7 @@ def test_what_does_not_settle_in_time_is_let_go(
     intake.put(frames("stuck", 1), told, lane=2)
     assert recorder.entered.wait(60)
     intake.put(frames("gone", 2, 3), told, lane=1)
+    intake.put(frames("gone", 5), told, lane=1, stored=True)
     intake.put(frames("kept", 4), told, lane=2)
     assert not intake.settle(1, 0.0)
     assert intake.stats.waiting == 2

@@ -100,7 +100,7 @@ def test_who_hears_nothing_is_read_for(
     """A connection that lives and brings nothing, as where NATS elects who sends."""
     relay.join()
     worker.source.take([SLOT], clean=True)
-    eventually(lambda: worker.source.health() == (True, ""), SOON_S)
+    eventually(lambda: not worker.source._sessions[SLOT].interrupted, SOON_S)
     publish(1)
     eventually(lambda: worker.done == pings(1), SOON_S)
     relay.freeze()
@@ -134,6 +134,7 @@ def test_what_is_acknowledged_is_not_read(
     make_sessions(BrokerUrl.parse(place.url), {"somebody": ("slots/#",)})
     relay.join()
     worker.source.take([SLOT], clean=True)
+    eventually(lambda: not worker.source._sessions[SLOT].interrupted, SOON_S)
     publish(1, 2, 3)
     eventually(lambda: worker.done == pings(1, 2, 3), SOON_S)
     eventually(lambda: waiting(place) == 0, SOON_S)

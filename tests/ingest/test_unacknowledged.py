@@ -94,6 +94,22 @@ def test_what_was_unacknowledged_is_waited_for(
     assert by_device(here.done) == {DEVICE: [1, 2, 3, 4, 5]}
 
 
+def test_a_clean_slot_is_checked_too(
+    place: Place, work: Any, phone: Phone, eventually: Eventually
+) -> None:
+    """What was on its way while the last owner left is not late, though it could not know of it."""
+    last = work(clean=True)
+    last.recorder.open.clear()
+    publish(phone, place, 1, 2)
+    eventually(lambda: last.intake.stats.waiting == 2)
+    last.source.disown([SLOT])
+    last.source.release([SLOT], timeout_s=0.0)
+    publish(phone, place, 3)
+    here = work(clean=True)
+    eventually(lambda: len(by_device(here.done).get(DEVICE, ())) == 3, SOON_S)
+    assert once(here.done) == [1, 2, 3]
+
+
 def test_whose_questions_nobody_answers_holds_for_its_time(
     place: Place, work: Any, phone: Phone, eventually: Eventually
 ) -> None:
