@@ -100,6 +100,8 @@ class SlotSource:
         self._lock = threading.Lock()
         self._sessions: dict[int, MqttSource] = {}
         self._stopped = False
+        names = {slot_client_id(slot, self.broker): slot_filter(slot) for slot in ALL_SLOTS}
+        self._consumers = Consumers(names)
         self._nats = self._standing(nats) if nats else None
         self.clean: frozenset[int] = frozenset()
 
@@ -230,8 +232,7 @@ class SlotSource:
         return False, f"slot {slot}{more}: {trouble}"
 
     def _standing(self, nats: str) -> StandingConnection:
-        consumers = Consumers({slot_client_id(n, self.broker): slot_filter(n) for n in ALL_SLOTS})
-        works = [each(self._all, consumers).work for each in (HoldEnder, StreamReader)]
+        works = [each(self._all, self._consumers).work for each in (HoldEnder, StreamReader)]
         without = "slots are held for their full time, and wait for NATS' elections"
         return StandingConnection(nats, "nats", works, without=without)
 

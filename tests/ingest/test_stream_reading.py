@@ -137,7 +137,8 @@ def test_what_is_acknowledged_is_not_read(
     eventually(lambda: not worker.source._sessions[SLOT].interrupted, SOON_S)
     publish(1, 2, 3)
     eventually(lambda: worker.done == pings(1, 2, 3), SOON_S)
-    eventually(lambda: waiting(place) == 0, SOON_S)
+    session = worker.source._sessions[SLOT]
+    eventually(lambda: worker.source._consumers.floor(session) == 3, SOON_S)
     before = metrics.read_from_stream._value.get()
     relay.cut()
     publish(4)

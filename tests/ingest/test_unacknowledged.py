@@ -38,6 +38,8 @@ def work(place: Place, eventually: Eventually) -> Iterator[Callable[..., Worker]
         source._options["ack_wait_s"] = hold_s - 1.0
         source.take([SLOT], clean=clean)
         eventually(lambda: source.owned == {SLOT} and source.health() == (True, ""))
+        if clean:
+            eventually(lambda: not source._sessions[SLOT].interrupted, SOON_S)
         return made[-1]
 
     yield make
