@@ -112,15 +112,16 @@ def test_a_clean_slot_is_checked_too(
     assert once(here.done) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("clean", [False, True])
 def test_whose_questions_nobody_answers_holds_for_its_time(
-    place: Place, work: Any, phone: Phone, eventually: Eventually
+    clean: bool, place: Place, work: Any, phone: Phone, eventually: Eventually
 ) -> None:
     """It says so once, and holds as without it; its end waits for no answer."""
     publish(phone, place, 1)
     with capture_logs() as logs:
         began_s = time.monotonic()
         # not a whole number of seconds: then no copy is on its way when the hold ends
-        here = work(clean=False, nats=f"nats://x:y@127.0.0.1:{find_port()}", hold_s=3.5)
+        here = work(clean=clean, nats=f"nats://x:y@127.0.0.1:{find_port()}", hold_s=3.5)
         eventually(lambda: here.done == [(DEVICE, 1)])
         assert time.monotonic() - began_s > 2.0
         assert here.source.stop() is True
