@@ -127,7 +127,8 @@ class Publisher:
                 self._changed.wait_for(
                     lambda: self._answer is not None or self._distrusted, timeout_s
                 )
-                answer = self._answer
+                # leaving is a disconnection too, which would take the place of the true reason
+                answer, trouble = self._answer, self._trouble
             if answer is not None and not answer.is_failure:
                 self._client = client
                 return
@@ -136,10 +137,10 @@ class Publisher:
             if answer is not None and answer.value != _UNSUPPORTED_VERSION:
                 raise BrokerError(f"{self.broker} refuses the connection: {answer}")
             if self._distrusted:
-                raise BrokerError(self._trouble)
+                raise BrokerError(trouble)
             if answer is None:
                 break
-        raise BrokerError(f"{self._trouble or self.broker}: no answer in {timeout_s:.3g} s")
+        raise BrokerError(f"{trouble or self.broker}: no answer in {timeout_s:.3g} s")
 
     def close(self) -> None:
         """Disconnect; messages that wait for their acknowledgement may be lost."""
